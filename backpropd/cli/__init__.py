@@ -1,0 +1,9 @@
+"""The command line: `backpropd up`, the processes it starts, and what a person does with them."""
+
+from backpropd.cli import demo, processes, up  # noqa: F401 - each registers its commands
+from backpropd.cli.app import app
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    app()

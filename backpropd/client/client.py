@@ -1,0 +1,150 @@
+"""A thin, typed mirror of the HTTP contract: every method is one request.
+
+Answers are the JSON objects of the contract as they come; refusals are raised as `Problem`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from backpropd.client.problems import Problem
+
+ENDED = frozenset({"succeeded", "failed", "cancelled"})
+LONG_POLL_SECONDS = 20  # under every proxy's usual timeout of 30 or 60
+
+Json = dict[str, Any]
+
+
+class Client:
+    """Speaks to one backpropd server.
+
+    Every method raises `Problem` where the server refuses, and `httpx.TransportError` where it
+    cannot be reached.
+    """
+
+    def __init__(self, address: str = "http://127.0.0.1:8000", *, timeout: float = 60.0) -> None:
+        """`timeout` is in seconds, for one request."""
+        self._http = httpx.Client(base_url=address, timeout=timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    def create_network(self, definition: Mapping[str, Any]) -> Json:
+        """Store a network definition; it never changes afterwards."""
+        return self._json("POST", "/v1/networks", json=definition)
+
+    def upload_csv(self, content: bytes | Path, **options: str) -> Json:
+        """Send a CSV file as a dataset.
+
+        `options` are the form's fields: name, task, scaling, and inputs and targets as column
+        names with commas between them.
+        """
+        if isinstance(content, Path):
+            content = content.read_bytes()
+        file = ("data.csv", content, "text/csv")
+        return self._json("POST", "/v1/datasets", files={"file": file}, data=options)
+
+    def submit(self, job: Mapping[str, Any], *, idempotency_key: str | None = None) -> Json:
+        """Submit a training job; with the same key, a second call gives the first one's job."""
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        return self._json("POST", "/v1/jobs", json=job, headers=headers)
+
+    def job(self, job_id: str, *, wait: float | None = None, version: int | None = None) -> Json:
+        """The job as it stands; with `wait` (seconds), as soon as it is newer than `version`."""
+        return self._json("GET", f"/v1/jobs/{job_id}", params=_given(wait=wait, version=version))
+
+    def watch(self, job_id: str) -> Iterator[Json]:
+        """The job now, and again each time it has changed, until it has ended."""
+        job = self.job(job_id)
+        yield job
+        while job["status"] not in ENDED:
+            job = self.job(job_id, wait=LONG_POLL_SECONDS, version=job["version"])
+            yield job
+
+    def cancel(self, job_id: str) -> Json:
+        """Ask a job to stop for good; asking twice is the same as asking once."""
+        return self._json("POST", f"/v1/jobs/{job_id}/cancel")
+
+    def pause(self, job_id: str) -> Json:
+        """Ask a job to stop where it is, to be resumed later."""
+        return self._json("POST", f"/v1/jobs/{job_id}/pause")
+
+    def resume(self, job_id: str) -> Json:
+        """Let a paused job go on exactly where it stopped."""
+        return self._json("POST", f"/v1/jobs/{job_id}/resume")
+
+    def retry(self, job_id: str) -> Json:
+        """Queue a failed job once more."""
+        return self._json("POST", f"/v1/jobs/{job_id}/retry")
+
+    def history(
+        self,
+        job_id: str,
+        *,
+        metrics: Sequence[str] = (),
+        first: int | None = None,
+        last: int | None = None,
+        points: int | None = None,
+        method: str | None = None,
+    ) -> Json:
+        """The curves of a job: epochs first..last, sampled down to `points` where asked."""
+        params = _given(
+            metrics=",".join(metrics) or None, to=last, points=points, method=method
+        ) | _given(**{"from": first})
+        return self._json("GET", f"/v1/jobs/{job_id}/history", params=params)
+
+    def snapshots(self, job_id: str) -> list[Json]:
+        """What was kept of the job's weights, and why."""
+        answer: list[Json] = self._json("GET", f"/v1/jobs/{job_id}/snapshots")["data"]
+        return answer
+
+    def weights(self, job_id: str, snapshot: str | int = "final") -> Json:
+        """The weights of a snapshot: by name, `{layer}.weight` as rows of units."""
+        return self._json("GET", f"/v1/jobs/{job_id}/snapshots/{snapshot}/weights")
+
+    def weights_npz(self, job_id: str, snapshot: str | int = "final") -> bytes:
+        """The same as a NumPy archive, for `numpy.load`."""
+        path = f"/v1/jobs/{job_id}/snapshots/{snapshot}/weights"
+        return self._request("GET", path, params={"format": "npz"}).content
+
+    def predict(
+        self, job_id: str, inputs: Sequence[Sequence[float]], *, snapshot: str | int = "final"
+    ) -> Json:
+        """Outputs (and classes, where the task has them) for rows of inputs in their own units."""
+        body = {"inputs": inputs, "snapshot": snapshot}
+        return self._json("POST", f"/v1/jobs/{job_id}/predict", json=body)
+
+    def trace(self, **step: Any) -> Json:
+        """One training step in full; the arguments are the fields of `POST /v1/trace`."""
+        return self._json("POST", "/v1/trace", json=step)
+
+    def _json(self, method: str, path: str, **request: Any) -> Json:
+        answer: Json = self._request(method, path, **request).json()
+        return answer
+
+    def _request(self, method: str, path: str, **request: Any) -> httpx.Response:
+        response = self._http.request(method, path, **request)
+        if response.is_error:
+            raise Problem.of(response)
+        return response
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,177 @@
+"""A dataset as arrays, with what its columns are; immutable, and known by its content's hash."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backpropd.spec.canonical import canonical_json
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column as it came, before any encoding."""
+
+    name: str
+    role: str  # input, target
+    kind: str  # number, category
+    min: float | None = None
+    max: float | None = None
+    mean: float | None = None
+    categories: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Dataset:
+    """Samples: inputs (N, I) and targets (N, O) in float64, categories one-hot, nothing scaled."""
+
+    inputs: Floats
+    targets: Floats
+    input_names: tuple[str, ...]
+    target_names: tuple[str, ...]
+    task: str  # classification, regression
+    classes: tuple[str, ...] | None  # in the order of the one-hot targets
+    columns: tuple[Column, ...]
+    scaling: str  # what training shall do with the inputs
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """Each row's class by number (N,), where the task is classification."""
+        if self.task != "classification":
+            return None
+        if self.targets.shape[1] == 1:
+            return np.asarray(self.targets[:, 0] > 0.5, dtype=np.int64)
+        return np.asarray(self.targets.argmax(axis=1), dtype=np.int64)
+
+    @property
+    def sha256(self) -> str:
+        """The hash of everything that training can see."""
+        digest = hashlib.sha256(canonical_json(self._header() | {"shape": self.inputs.shape}))
+        for array in (self.inputs, self.targets):
+            digest.update(np.ascontiguousarray(array, "<f8").tobytes())
+        return digest.hexdigest()
+
+    def schema(self) -> dict[str, Any]:
+        """What the columns are, as a JSON object."""
+        return {
+            "columns": [asdict(column) for column in self.columns],
+            "inputs": list(self.input_names),
+            "targets": list(self.target_names),
+            "classes": None if self.classes is None else list(self.classes),
+            "scaling": self.scaling,
+            "warnings": list(self.warnings),
+        }
+
+    def to_bytes(self) -> bytes:
+        """The dataset as a compressed .npz archive without pickles."""
+        out = io.BytesIO()
+        header = json.dumps(self._header() | {"warnings": self.warnings}).encode()
+        np.savez_compressed(
+            out,
+            header=np.frombuffer(header, np.uint8),
+            inputs=self.inputs,
+            targets=self.targets,
+        )
+        return out.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        """What `to_bytes` wrote."""
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            header = json.loads(archive["header"].tobytes())
+            inputs, targets = archive["inputs"], archive["targets"]
+        columns = (Column(**_tuples(column)) for column in header.pop("columns"))
+        return cls(inputs=inputs, targets=targets, columns=tuple(columns), **_tuples(header))
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "input_names": self.input_names,
+            "target_names": self.target_names,
+            "task": self.task,
+            "classes": self.classes,
+            "columns": [asdict(column) for column in self.columns],
+            "scaling": self.scaling,
+        }
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+
+
+def number_column(name: str, role: str, values: Floats) -> Column:
+    """The description of a column of numbers (N,)."""
+    low, high, mean = float(values.min()), float(values.max()), float(values.mean())
+    return Column(name=name, role=role, kind="number", min=low, max=high, mean=mean)
+
+
+def is_one_hot(targets: Floats) -> bool:
+    """Whether every row holds one 1 and zeros beside it, in two columns or more."""
+    if targets.shape[1] < 2:
+        return False
+    return bool(np.isin(targets, (0, 1)).all() and (targets.sum(axis=1) == 1).all())
+
+
+def is_binary(targets: Floats) -> bool:
+    """Whether there is one column of zeros and ones."""
+    return targets.shape[1] == 1 and bool(np.isin(targets, (0, 1)).all())
+
+
+def guessed_task(targets: Floats) -> str:
+    """Classification for one column of zeros and ones and for one-hot rows, else regression."""
+    return "classification" if is_binary(targets) or is_one_hot(targets) else "regression"
+
+
+def from_numbers(
+    inputs: Floats,
+    targets: Floats,
+    *,
+    input_names: tuple[str, ...] | None = None,
+    target_names: tuple[str, ...] | None = None,
+    classes: tuple[str, ...] | None = None,
+    task: str | None = None,
+    scaling: str = "none",
+) -> Dataset:
+    """A dataset of numbers (N, I) and (N, O), with names, task and classes filled in."""
+    input_names = input_names or tuple(f"x{i}" for i in range(1, inputs.shape[1] + 1))
+    target_names = target_names or tuple(f"y{i}" for i in range(1, targets.shape[1] + 1))
+    task = task or guessed_task(targets)
+    if task == "classification" and classes is None:
+        classes = ("0", "1") if targets.shape[1] == 1 else target_names
+    columns = [number_column(n, "input", inputs[:, i]) for i, n in enumerate(input_names)]
+    columns += [number_column(n, "target", targets[:, i]) for i, n in enumerate(target_names)]
+    return Dataset(
+        inputs=inputs,
+        targets=targets,
+        input_names=input_names,
+        target_names=target_names,
+        task=task,
+        classes=classes,
+        columns=tuple(columns),
+        scaling=scaling,
+        warnings=tuple(column_warnings(inputs, input_names)),
+    )
+
+
+def column_warnings(inputs: Floats, names: tuple[str, ...]) -> list[str]:
+    """What a person should know of the inputs: columns that never change, or say the same twice."""
+    found, seen = [], dict[bytes, str]()
+    for index, name in enumerate(names):
+        values = np.ascontiguousarray(inputs[:, index])
+        if values.min() == values.max() and len(values) > 1:
+            found.append(f"column {name!r} is constant")
+        elif (twin := seen.setdefault(values.tobytes(), name)) != name:
+            found.append(f"column {name!r} repeats column {twin!r}")
+    return found

@@ -1,0 +1,13 @@
+"""What an array is in the engine: floating point, float64 or float32.
+
+Axes have one name everywhere: B samples of a batch, I inputs, O outputs, P all parameters.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating[Any]]

@@ -1,0 +1,314 @@
+"""One training step in full: every number of a textbook's worked example, under its name.
+
+Computed unit by unit and weight by weight from the formulas, not by the matrix code of network.py,
+so that each is a check of the other.
+
+Units are i1, i2, ... for inputs and o1, o2, ... for outputs; hidden ones are h1, h2, ..., or
+h1_1, h1_2, h2_1, ... where there are several hidden layers. Weights are w1, w2, ... through all
+layers, row by row, as Mazur counts them; b1_h1 is the bias of h1, in layer 1. A plus marks a value
+after the update.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from backpropd.engine.activations import ACTIVATIONS
+from backpropd.engine.arrays import Array
+from backpropd.engine.losses import Loss
+from backpropd.engine.network import INPUTS, Layer, Network
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of the worked example."""
+
+    symbol: str
+    value: float
+    phase: str  # forward, error, backward, update
+    layer: str
+    unit: str
+    formula: str  # in symbols
+    meaning: str
+
+
+@dataclass(slots=True)
+class Trace:
+    """All lines, in the order in which a person would write them."""
+
+    steps: list[Step] = field(default_factory=list)
+    gradient: dict[str, float] = field(default_factory=dict)  # w1: dE_total/dw1
+    bias_gradient: dict[str, float] = field(default_factory=dict)  # b1_h1: ..., also if frozen
+    updated_weights: dict[str, float] = field(default_factory=dict)  # w1: w1+
+    updated_biases: dict[str, float] = field(default_factory=dict)  # h1: b1_h1+
+    outputs: list[float] = field(default_factory=list)
+    outputs_after: list[float] = field(default_factory=list)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Every number by its symbol."""
+        return {step.symbol: step.value for step in self.steps}
+
+
+def trace_step(
+    network: Network,
+    theta: Array,
+    x: Array,
+    t: Array,
+    *,
+    loss: Loss,
+    learning_rate: float,
+    update_order: str,
+) -> Trace:
+    """One step of gradient descent on one sample x (I,), t (O,), from theta (P,).
+
+    With update_order "layerwise" the deltas of a layer are computed from weights above it that
+    have already moved, as in the program behind Mazur's article.
+    """
+    return _Tracer(network, theta, x, t, loss, learning_rate, update_order == "layerwise").trace()
+
+
+class _Tracer:
+    """Writes the lines down; holds what the formulas name."""
+
+    def __init__(
+        self,
+        network: Network,
+        theta: Array,
+        x: Array,
+        t: Array,
+        loss: Loss,
+        learning_rate: float,
+        layerwise: bool,
+    ) -> None:
+        self.network, self.loss, self.layerwise = network, loss, layerwise
+        self.learning_rate = learning_rate
+        self.t = t
+        self.out = Trace()
+        self.units = _unit_symbols(network)
+        self.values: dict[str, float] = {}
+        views = network.layout.views(theta)
+        self.weights = dict(self._weight_symbols(views))
+        self.biases = {
+            unit: (f"b{number}_{unit}", float(views[f"{layer.name}.bias"][row]))
+            for number, layer in enumerate(network.layers, start=1)
+            if layer.use_bias
+            for row, unit in enumerate(self.units[layer.name])
+        }
+        for unit, value in zip(self.units[INPUTS], x.tolist(), strict=True):
+            self._write(f"out_{unit}", value, "forward", INPUTS, unit, unit, "an input")
+
+    def trace(self) -> Trace:
+        """Forward, error, backward and update, and the error that then remains."""
+        for layer in self.network.order:
+            self._forward(layer)
+        self._errors()
+        for layer in reversed(self.network.order):
+            self._deltas(layer)
+            self._gradients(layer)
+            if self.layerwise:
+                self._update(layer)
+        if not self.layerwise:
+            for layer in self.network.layers:
+                self._update(layer)
+        self._error_after()
+        return self.out
+
+    def _forward(self, layer: Layer) -> None:
+        units = self.units[layer.name]
+        for unit in units:
+            terms = [f"{symbol}*out_{source}" for source, symbol in self.weights[unit]]
+            net = sum(
+                self.values[symbol] * self.values[f"out_{source}"]
+                for source, symbol in self.weights[unit]
+            )
+            if unit in self.biases:
+                symbol, bias = self.biases[unit]
+                net, terms = net + bias, [*terms, symbol]
+                self._write(symbol, bias, "forward", layer.name, unit, symbol, "the bias")
+            formula = " + ".join(terms)
+            self._write(f"net_{unit}", net, "forward", layer.name, unit, formula, "net input")
+        activation = ACTIVATIONS[layer.activation]
+        Y = activation.forward(self._vector("net", units))
+        for unit, y in zip(units, Y.tolist(), strict=True):
+            formula = f"{layer.activation}(net_{unit}) = {activation.formula}"
+            self._write(f"out_{unit}", y, "forward", layer.name, unit, formula, "output")
+
+    def _errors(self) -> None:
+        layer = self.network.output_layer
+        units = self.units[layer.name]
+        for unit, target in zip(units, self.t.tolist(), strict=True):
+            self._write(f"target_{unit}", target, "error", layer.name, unit, "given", "target")
+        Z, Y = self._vector("net", units), self._vector("out", units)
+        terms = self.loss.terms(Z[None], Y[None], self.t[None])[0].tolist()
+        for unit, term in zip(units, terms, strict=True):
+            formula = f"{unit}'s share of {self.loss.formula}"
+            self._write(f"E_{unit}", term, "error", layer.name, unit, formula, "error of an output")
+        formula = " + ".join(f"E_{unit}" for unit in units)
+        self._write("E_total", sum(terms), "error", layer.name, "", formula, "total error")
+        self.out.outputs = Y.tolist()
+
+    def _deltas(self, layer: Layer) -> None:
+        units = self.units[layer.name]
+        activation = ACTIVATIONS[layer.activation]
+        is_output = layer is self.network.output_layer
+        dE_dY = self._output_slopes(units) if is_output else self._hidden_slopes(layer)
+        Z, Y = self._vector("net", units), self._vector("out", units)
+        # Column j: how every output changes with net input j.
+        J = np.stack([activation.backward(row, Z, Y) for row in np.eye(len(units))])
+        for k, by in enumerate(units):
+            for j, unit in enumerate(units):
+                if j == k or not activation.elementwise:
+                    symbol, slope = f"dout_{by}_dnet_{unit}", float(J[k, j])
+                    formula = f"{layer.activation}': {activation.derivative}"
+                    meaning = "how an output follows a net input"
+                    self._write(symbol, slope, "backward", layer.name, unit, formula, meaning)
+        fused = self.loss.fused_delta if is_output else None
+        deltas = (dE_dY @ J if fused is None else fused(Y, self.t)).tolist()
+        for unit, delta in zip(units, deltas, strict=True):
+            if fused is not None:
+                formula = f"out_{unit} - target_{unit}, the factors' product in closed form"
+            elif activation.elementwise:
+                formula = f"dE_total_dout_{unit} * dout_{unit}_dnet_{unit}"
+            else:
+                formula = " + ".join(f"dE_total_dout_{k} * dout_{k}_dnet_{unit}" for k in units)
+            meaning = "delta: how the error follows the net input"
+            self._write(f"delta_{unit}", delta, "backward", layer.name, unit, formula, meaning)
+
+    def _output_slopes(self, units: list[str]) -> Array:
+        layer = self.network.output_layer
+        slopes: Array = self.loss.gradient(self._vector("out", units)[None], self.t[None])[0]
+        for unit, slope in zip(units, slopes.tolist(), strict=True):
+            formula = f"d/dout_{unit} of {self.loss.formula}"
+            meaning = "how the error follows an output"
+            symbol = f"dE_total_dout_{unit}"
+            self._write(symbol, slope, "backward", layer.name, unit, formula, meaning)
+        return slopes
+
+    def _hidden_slopes(self, layer: Layer) -> Array:
+        """dE/dout of hidden units: the sum of delta times weight over the units that read them."""
+        slopes = []
+        plus = "+" if self.layerwise else ""  # the weights above have moved already
+        for unit in self.units[layer.name]:
+            total = 0.0
+            terms: list[str] = []
+            for reader, symbol in self._readers(layer, unit):
+                term = self.values[f"delta_{reader}"] * self.values[symbol + plus]
+                formula = f"delta_{reader} * {symbol}{plus}"
+                meaning = f"what reaches {unit} through {reader}"
+                name = f"dE_{reader}_dout_{unit}"
+                self._write(name, term, "backward", layer.name, unit, formula, meaning)
+                total, terms = total + term, [*terms, name]
+            formula, meaning = " + ".join(terms) or "0", "how the error follows an output"
+            symbol = f"dE_total_dout_{unit}"
+            self._write(symbol, total, "backward", layer.name, unit, formula, meaning)
+            slopes.append(total)
+        return np.array(slopes)
+
+    def _gradients(self, layer: Layer) -> None:
+        for unit in self.units[layer.name]:
+            delta = self.values[f"delta_{unit}"]
+            for source, symbol in self.weights[unit]:
+                y = self.values[f"out_{source}"]
+                formula, meaning = f"out_{source}", "how a net input follows a weight"
+                name = f"dnet_{unit}_d{symbol}"
+                self._write(name, y, "backward", layer.name, unit, formula, meaning)
+                formula, meaning = f"delta_{unit} * out_{source}", "gradient of a weight"
+                name = f"dE_total_d{symbol}"
+                self._write(name, delta * y, "backward", layer.name, unit, formula, meaning)
+                self.out.gradient[symbol] = delta * y
+            if unit in self.biases:
+                symbol = self.biases[unit][0]
+                formula, meaning = f"delta_{unit}", "gradient of a bias, whose input is 1"
+                name = f"dE_total_d{symbol}"
+                self._write(name, delta, "backward", layer.name, unit, formula, meaning)
+                self.out.bias_gradient[symbol] = delta
+
+    def _update(self, layer: Layer) -> None:
+        for unit in self.units[layer.name]:
+            for _, symbol in self.weights[unit]:
+                new = self._moved(layer, unit, symbol, layer.train_weights)
+                self.out.updated_weights[symbol] = new
+            if unit in self.biases:
+                new = self._moved(layer, unit, self.biases[unit][0], layer.train_biases)
+                self.out.updated_biases[unit] = new
+
+    def _moved(self, layer: Layer, unit: str, symbol: str, trained: bool) -> float:
+        old = self.values[symbol]
+        new = old - self.learning_rate * self.values[f"dE_total_d{symbol}"] if trained else old
+        formula = f"{symbol} - learning_rate * dE_total_d{symbol}" if trained else symbol
+        meaning = "after the update" if trained else "frozen, so unchanged"
+        self._write(f"{symbol}+", new, "update", layer.name, unit, formula, meaning)
+        return new
+
+    def _error_after(self) -> None:
+        """The error that the moved weights would make on the same sample."""
+        layer = self.network.output_layer
+        theta = np.array([self.values[f"{symbol}+"] for symbol in self._layout_symbols()])
+        x = self._vector("out", self.units[INPUTS])
+        seen = self.network.forward(theta, x[None])
+        self.out.outputs_after = seen.output[0].tolist()
+        error = float(self.loss.value(seen.net_output, seen.output, self.t[None])[0])
+        formula, meaning = "E_total, from the updated weights", "total error after the step"
+        self._write("E_total+", error, "update", layer.name, "", formula, meaning)
+
+    def _layout_symbols(self) -> Iterator[str]:
+        for layer in self.network.layers:
+            for unit in self.units[layer.name]:
+                yield from (symbol for _, symbol in self.weights[unit])
+            if layer.use_bias:
+                yield from (self.biases[unit][0] for unit in self.units[layer.name])
+
+    def _weight_symbols(
+        self, views: dict[str, Array]
+    ) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+        """For each unit, (source unit, weight symbol) for everything that feeds it."""
+        number = 0
+        for layer in self.network.layers:
+            sources = [unit for source in layer.sources for unit in self.units[source]]
+            for unit, row in zip(
+                self.units[layer.name], views[f"{layer.name}.weight"].tolist(), strict=True
+            ):
+                fed = []
+                for source, weight in zip(sources, row, strict=True):
+                    number += 1
+                    symbol, meaning = f"w{number}", f"weight from {source} to {unit}"
+                    self._write(symbol, weight, "forward", layer.name, unit, symbol, meaning)
+                    fed.append((source, symbol))
+                yield unit, fed
+
+    def _readers(self, layer: Layer, unit: str) -> Iterator[tuple[str, str]]:
+        """(unit above, weight symbol) for everything that this unit feeds."""
+        for above in self.network.layers:
+            if layer.name in above.sources:
+                for reader in self.units[above.name]:
+                    for source, symbol in self.weights[reader]:
+                        if source == unit:
+                            yield reader, symbol
+
+    def _vector(self, kind: str, units: list[str]) -> Array:
+        return np.array([self.values[f"{kind}_{unit}"] for unit in units])
+
+    def _write(
+        self, symbol: str, value: float, phase: str, layer: str, unit: str, formula: str, why: str
+    ) -> None:
+        if not isinstance(value, float) or math.isnan(value):
+            value = float(value)
+        self.values[symbol] = value
+        self.out.steps.append(Step(symbol, value, phase, layer, unit, formula, why))
+
+
+def _unit_symbols(network: Network) -> dict[str, list[str]]:
+    """The names of the units of every layer, and of the inputs."""
+    hidden = network.layers[:-1]
+    prefix = {INPUTS: ("i", network.inputs), network.output_layer.name: ("o", network.outputs)}
+    for number, layer in enumerate(hidden, start=1):
+        prefix[layer.name] = ("h" if len(hidden) == 1 else f"h{number}_", layer.units)
+    return {
+        name: [f"{letter}{unit}" for unit in range(1, width + 1)]
+        for name, (letter, width) in prefix.items()
+    }

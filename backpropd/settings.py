@@ -1,0 +1,44 @@
+"""What an operator may set, from the environment, with the prefix BACKPROPD_.
+
+Every process of a deployment reads the same few settings here; `backpropd up` fills them in for
+the processes it starts.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The settings of one process; see docs/reference/settings.md."""
+
+    model_config = SettingsConfigDict(env_prefix="BACKPROPD_", frozen=True)
+
+    database_url: str = Field(
+        default="sqlite:///backpropd-data/backpropd.sqlite",
+        description="SQLAlchemy address of the database: sqlite:///FILE or postgresql://...",
+    )
+    broker_url: str = Field(
+        default="redis://127.0.0.1:6379/0",
+        description="Celery's broker: redis://, rediss://, redis+socket:// or sqla+sqlite:///FILE.",
+    )
+    slots: int = Field(
+        default=os.cpu_count() or 1, ge=1, le=1024, description="Jobs one worker trains at once."
+    )
+    lease_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="A running job whose beat has not changed for this long is rescued.",
+    )
+    beat_seconds: float = Field(
+        default=2.0, gt=0, description="How often a worker commits its beat and the new history."
+    )
+    checkpoint_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds between checkpoints; unset, the interval follows Young and Daly.",
+    )
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")

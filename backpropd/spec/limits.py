@@ -1,0 +1,33 @@
+"""How much may be asked for. Checked before anything is allocated; published at /v1/limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MEBIBYTE = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The sizes in force; each bound is included in what is allowed."""
+
+    layers: int = 64
+    units: int = 8192  # of one layer, and inputs
+    parameters: int = 20_000_000
+    epochs: int = 1_000_000
+    body_bytes: int = 65 * MEBIBYTE
+    dataset_bytes: int = 64 * MEBIBYTE
+    dataset_cells: int = 50_000_000
+    json_depth: int = 64
+    name_length: int = 200
+    tags: int = 32
+    batch_jobs: int = 1000
+    page: int = 1000
+    history_page: int = 100_000  # epochs in one JSON answer
+    compare_jobs: int = 100
+    predict_rows: int = 100_000
+    trace_parameters: int = 2000
+    wait_seconds: int = 60
+
+
+LIMITS = Limits()

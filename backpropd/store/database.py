@@ -1,0 +1,120 @@
+"""The door to SQL: one transaction in, one out, on SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from backpropd.store.errors import Busy
+
+SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",  # a 202 is durable, also through a power cut
+    "PRAGMA busy_timeout=10000",  # milliseconds
+    "PRAGMA foreign_keys=ON",
+)
+POSTGRES_OPTIONS = " ".join(
+    (
+        "-c lock_timeout=5s",
+        "-c statement_timeout=30s",
+        "-c idle_in_transaction_session_timeout=60s",
+        "-c synchronous_commit=on",
+    )
+)
+POSTGRES_CONNECT = {
+    "options": POSTGRES_OPTIONS,
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    # Prepared statements outlive a transaction, which a pooler between would not.
+    "prepare_threshold": None,
+}
+
+
+class Database:
+    """A database, by its address. Make it after a fork: connections are not shared."""
+
+    def __init__(self, url: str) -> None:
+        self.url = make_url(url)
+        if self.url.drivername in ("postgresql", "postgres"):
+            self.url = self.url.set(drivername="postgresql+psycopg")
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            # One engine takes the write lock at BEGIN; a read that turned into a write would fail
+            # at once instead of waiting. The other may not write at all.
+            self.write_engine = _sqlite_engine(self.url, begin="BEGIN IMMEDIATE")
+            self.read_engine = _sqlite_engine(self.url, begin="BEGIN", query_only=True)
+        else:
+            self.write_engine = create_engine(
+                self.url, connect_args=POSTGRES_CONNECT, pool_pre_ping=True, pool_timeout=5
+            )
+            self.read_engine = self.write_engine
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """One transaction that may write; committed at the end, rolled back by an exception."""
+        with (
+            _translated(),
+            Session(self.write_engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """One transaction that only reads."""
+        with (
+            _translated(),
+            Session(self.read_engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    def ping(self) -> None:
+        """Ask for an answer; raises Busy where none comes."""
+        with self.read() as session:
+            session.execute(text("SELECT 1"))
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        self.write_engine.dispose()
+        self.read_engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Lock and connection trouble as Busy; mistakes of the program stay what they are."""
+    try:
+        yield
+    except (OperationalError, PoolTimeout) as error:
+        raise Busy from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise Busy from error
+        raise
+
+
+def _sqlite_engine(url: Any, *, begin: str, query_only: bool = False) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": 10})
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: sqlite3.Connection, record: object) -> None:
+        connection.isolation_level = None  # the driver must not begin by itself
+        for pragma in SQLITE_PRAGMAS:
+            connection.execute(pragma)
+        if query_only:
+            connection.execute("PRAGMA query_only=ON")
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

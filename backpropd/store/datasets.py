@@ -1,0 +1,99 @@
+"""Datasets: the same content of one owner is one dataset, and nothing changes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backpropd.spec.canonical import new_id
+from backpropd.store.clock import now
+from backpropd.store.errors import InUse, NotFound
+from backpropd.store.networks import MOST_JOBS_NAMED
+from backpropd.store.paging import Page, page
+from backpropd.store.tables import DatasetContentRow, DatasetRow, JobRow
+
+
+def keep(
+    session: Session,
+    tenant_id: str,
+    *,
+    sha256: str,
+    content: bytes,
+    name: str | None,
+    builtin: bool,
+    task: str,
+    rows: int,
+    inputs: int,
+    targets: int,
+    columns: dict[str, Any],
+) -> tuple[DatasetRow, bool]:
+    """The dataset with this content, and whether it is new."""
+    known = session.scalar(
+        select(DatasetRow).where(
+            DatasetRow.tenant_id == tenant_id,
+            DatasetRow.sha256 == sha256,
+            DatasetRow.builtin == builtin,
+        )
+    )
+    if known is not None:
+        return known, False
+    row = DatasetRow(
+        id=new_id("ds"),
+        tenant_id=tenant_id,
+        name=name,
+        builtin=builtin,
+        sha256=sha256,
+        task=task,
+        rows=rows,
+        inputs=inputs,
+        targets=targets,
+        columns=columns,
+        size=len(content),
+        created_at=now(),
+    )
+    session.add(row)
+    session.flush()
+    session.add(DatasetContentRow(tenant_id=tenant_id, dataset_id=row.id, content=content))
+    session.flush()
+    return row, True
+
+
+def find(session: Session, tenant_id: str, dataset_id: str) -> DatasetRow:
+    """The dataset with this id; raises NotFound, also for somebody else's."""
+    row = session.scalar(
+        select(DatasetRow).where(DatasetRow.tenant_id == tenant_id, DatasetRow.id == dataset_id)
+    )
+    if row is None:
+        raise NotFound("dataset", dataset_id)
+    return row
+
+
+def content(session: Session, dataset_id: str) -> bytes:
+    """The arrays of a dataset that was found."""
+    row = session.get_one(DatasetContentRow, dataset_id)
+    return row.content
+
+
+def list_page(
+    session: Session, tenant_id: str, *, limit: int, cursor: str | None
+) -> Page[DatasetRow]:
+    """The owner's own datasets, newest first."""
+    query = select(DatasetRow).where(
+        DatasetRow.tenant_id == tenant_id, DatasetRow.builtin.is_(False)
+    )
+    return page(session, query, DatasetRow, limit=limit, cursor=cursor)
+
+
+def delete(session: Session, tenant_id: str, dataset_id: str) -> None:
+    """Delete a dataset with its content; raises InUse where jobs need it."""
+    row = find(session, tenant_id, dataset_id)
+    jobs = session.scalars(
+        select(JobRow.id).where(JobRow.dataset_id == dataset_id).limit(MOST_JOBS_NAMED)
+    ).all()
+    if jobs:
+        raise InUse(jobs)
+    session.delete(session.get_one(DatasetContentRow, dataset_id))
+    session.flush()
+    session.delete(row)

@@ -1,0 +1,200 @@
+"""Jobs as their users see them: submit, find, list, and the wishes pause, resume, cancel, retry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from backpropd.spec.canonical import canonical_json, new_id, sha256_hex
+from backpropd.spec.job import SPEC_VERSION
+from backpropd.store import events
+from backpropd.store.clock import now
+from backpropd.store.errors import NotFound, WrongState
+from backpropd.store.lifecycle import ENDED, JobStatus, Want, allowed_actions, move
+from backpropd.store.paging import Page, page
+from backpropd.store.tables import JobRow
+
+API = "api"
+
+
+def submit(
+    session: Session,
+    tenant_id: str,
+    *,
+    spec: dict[str, Any],
+    network_id: str,
+    dataset_id: str,
+    queue: str,
+) -> JobRow:
+    """Queue a job whose spec has every default filled in and a seed drawn."""
+    row = JobRow(
+        id=new_id("job"),
+        tenant_id=tenant_id,
+        network_id=network_id,
+        dataset_id=dataset_id,
+        name=spec["name"],
+        tags=spec["tags"],
+        spec=spec,
+        spec_sha256=sha256_hex(canonical_json(spec)),
+        spec_version=SPEC_VERSION,
+        seed=spec["training"]["seed"],
+        queue=queue,
+        priority=spec["priority"],
+        status=JobStatus.QUEUED,
+        want=Want.RUN,
+        version=1,
+        attempt=0,
+        beat=0,
+        crashes=0,
+        crash_epoch=0,
+        errors=0,
+        epoch=0,
+        epochs=spec["training"]["epochs"],
+        run_seconds=0.0,
+        created_at=now(),
+    )
+    session.add(row)
+    session.flush()
+    events.append(session, row, "moved", to_status=JobStatus.QUEUED, actor=API, reason="submitted")
+    return row
+
+
+def find(session: Session, tenant_id: str, job_id: str, *, lock: bool = False) -> JobRow:
+    """The job with this id; raises NotFound, also for somebody else's."""
+    query = select(JobRow).where(JobRow.tenant_id == tenant_id, JobRow.id == job_id)
+    row = session.scalar(query.with_for_update() if lock else query)
+    if row is None:
+        raise NotFound("job", job_id)
+    return row
+
+
+def list_page(
+    session: Session, tenant_id: str, *, limit: int, cursor: str | None, status: str | None
+) -> Page[JobRow]:
+    """The owner's jobs, newest first; of one status where it is given."""
+    query = select(JobRow).where(JobRow.tenant_id == tenant_id)
+    if status is not None:
+        query = query.where(JobRow.status == status)
+    return page(session, query, JobRow, limit=limit, cursor=cursor)
+
+
+def cancel(session: Session, tenant_id: str, job_id: str) -> JobRow:
+    """End a job that waits; ask one that runs to stop at its next beat."""
+    job = _asked(session, tenant_id, job_id, "cancel", also=JobStatus.CANCELLED)
+    if job.status in (JobStatus.QUEUED, JobStatus.PAUSED):
+        reason = "cancelled by its user"
+        move(session, job, JobStatus.CANCELLED, actor=API, reason=reason, want=Want.CANCEL)
+    elif job.status == JobStatus.RUNNING:
+        _wish(session, job, Want.CANCEL)
+    return job
+
+
+def pause(session: Session, tenant_id: str, job_id: str) -> JobRow:
+    """Let a job wait for its user; one that runs stops at its next beat, with a checkpoint."""
+    job = _asked(session, tenant_id, job_id, "pause", also=JobStatus.PAUSED)
+    if job.status == JobStatus.QUEUED:
+        reason = "paused by its user"
+        move(session, job, JobStatus.PAUSED, actor=API, reason=reason, want=Want.PAUSE)
+    elif job.status == JobStatus.RUNNING:
+        _wish(session, job, Want.PAUSE)
+    return job
+
+
+def resume(session: Session, tenant_id: str, job_id: str) -> JobRow:
+    """Let a paused job go on; take back the wish to pause one that still runs."""
+    job = find(session, tenant_id, job_id, lock=True)
+    if job.status in (JobStatus.QUEUED, JobStatus.RUNNING) and job.want == Want.RUN:
+        return job
+    _check(job, "resume")
+    if job.status == JobStatus.PAUSED:
+        reason = "resumed by its user"
+        move(session, job, JobStatus.QUEUED, actor=API, reason=reason, want=Want.RUN)
+    else:
+        _wish(session, job, Want.RUN)
+    return job
+
+
+def retry(session: Session, tenant_id: str, job_id: str) -> JobRow:
+    """Queue a failed job again; its attempts go on counting, its crashes begin at 0."""
+    job = find(session, tenant_id, job_id, lock=True)
+    if job.status in (JobStatus.QUEUED, JobStatus.RUNNING) and job.want == Want.RUN:
+        return job
+    _check(job, "retry")
+    move(
+        session,
+        job,
+        JobStatus.QUEUED,
+        actor=API,
+        reason="retried by its user",
+        want=Want.RUN,
+        crashes=0,
+        errors=0,
+        error=None,
+        finished_at=None,
+        run_after=None,
+    )
+    return job
+
+
+def delete(session: Session, tenant_id: str, job_id: str) -> None:
+    """Delete a job that has ended, with its history and snapshots."""
+    job = find(session, tenant_id, job_id, lock=True)
+    if job.status not in ENDED:
+        raise WrongState("delete", job.status, allowed_actions(job.status, job.want))
+    session.delete(job)
+
+
+def waiting(session: Session, queue: str) -> int:
+    """How many jobs a worker could claim now."""
+    query = select(func.count()).select_from(JobRow).where(*claimable(queue))
+    return session.scalar(query) or 0
+
+
+def claimable(queue: str) -> tuple[Any, ...]:
+    """The conditions under which a job waits for nothing but a worker."""
+    return (
+        JobRow.queue == queue,
+        JobRow.status == JobStatus.QUEUED,
+        JobRow.want == Want.RUN,
+        JobRow.spec_version <= SPEC_VERSION,
+        or_(JobRow.run_after.is_(None), JobRow.run_after <= now()),
+    )
+
+
+def queue_position(session: Session, job: JobRow) -> int | None:
+    """1 for the next job of its queue to be claimed; None for one that does not wait."""
+    if job.status != JobStatus.QUEUED:
+        return None
+    before = or_(
+        JobRow.priority > job.priority,
+        (JobRow.priority == job.priority) & (JobRow.created_at < job.created_at),
+    )
+    query = select(func.count()).select_from(JobRow).where(*claimable(job.queue), before)
+    return (session.scalar(query) or 0) + 1
+
+
+def _asked(
+    session: Session, tenant_id: str, job_id: str, action: str, *, also: JobStatus
+) -> JobRow:
+    """The job, locked, if `action` is allowed or has led to the state `also` before."""
+    job = find(session, tenant_id, job_id, lock=True)
+    if job.status != also:
+        _check(job, action)
+    return job
+
+
+def _check(job: JobRow, action: str) -> None:
+    allowed = allowed_actions(job.status, job.want)
+    if action not in allowed:
+        raise WrongState(action, job.status, allowed)
+
+
+def _wish(session: Session, job: JobRow, want: Want) -> None:
+    if job.want == want:
+        return
+    job.want = want
+    job.version += 1
+    session.flush()
+    events.append(session, job, "wanted", actor=API, reason=f"its user wants it to {want}")

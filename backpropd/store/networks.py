@@ -1,0 +1,63 @@
+"""Network definitions: made once, read often, deleted when no job needs them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from backpropd.spec.canonical import canonical_json, new_id, sha256_hex
+from backpropd.store.clock import now
+from backpropd.store.errors import InUse, NotFound
+from backpropd.store.paging import Page, page
+from backpropd.store.tables import JobRow, NetworkRow
+
+MOST_JOBS_NAMED = 20
+
+
+def create(
+    session: Session, tenant_id: str, *, definition: dict[str, Any], parameter_count: int
+) -> NetworkRow:
+    """Store a definition that has every default filled in."""
+    row = NetworkRow(
+        id=new_id("net"),
+        tenant_id=tenant_id,
+        name=definition["name"],
+        definition=definition,
+        sha256=sha256_hex(canonical_json(definition)),
+        parameter_count=parameter_count,
+        created_at=now(),
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def find(session: Session, tenant_id: str, network_id: str) -> NetworkRow:
+    """The network with this id; raises NotFound, also for somebody else's."""
+    row = session.scalar(
+        select(NetworkRow).where(NetworkRow.tenant_id == tenant_id, NetworkRow.id == network_id)
+    )
+    if row is None:
+        raise NotFound("network", network_id)
+    return row
+
+
+def list_page(
+    session: Session, tenant_id: str, *, limit: int, cursor: str | None
+) -> Page[NetworkRow]:
+    """The owner's networks, newest first."""
+    query = select(NetworkRow).where(NetworkRow.tenant_id == tenant_id)
+    return page(session, query, NetworkRow, limit=limit, cursor=cursor)
+
+
+def delete(session: Session, tenant_id: str, network_id: str) -> None:
+    """Delete a network; raises InUse where jobs need it."""
+    row = find(session, tenant_id, network_id)
+    jobs = session.scalars(
+        select(JobRow.id).where(JobRow.network_id == network_id).limit(MOST_JOBS_NAMED)
+    ).all()
+    if jobs:
+        raise InUse(jobs)
+    session.delete(row)

@@ -1,0 +1,29 @@
+"""The tables, one file an aggregate."""
+
+from backpropd.store.tables.base import Base
+from backpropd.store.tables.dataset import DatasetContentRow, DatasetRow
+from backpropd.store.tables.history import HistoryBucketRow, HistoryChunkRow, MetricSummaryRow
+from backpropd.store.tables.idempotency import IdempotencyRow
+from backpropd.store.tables.job import JobEventRow, JobRow
+from backpropd.store.tables.network import NetworkRow
+from backpropd.store.tables.snapshot import SnapshotContentRow, SnapshotRow
+from backpropd.store.tables.tenant import LOCAL_TENANT, TenantRow
+from backpropd.store.tables.worker import WorkerRow
+
+__all__ = [
+    "LOCAL_TENANT",
+    "Base",
+    "DatasetContentRow",
+    "DatasetRow",
+    "HistoryBucketRow",
+    "HistoryChunkRow",
+    "IdempotencyRow",
+    "JobEventRow",
+    "JobRow",
+    "MetricSummaryRow",
+    "NetworkRow",
+    "SnapshotContentRow",
+    "SnapshotRow",
+    "TenantRow",
+    "WorkerRow",
+]

@@ -1,0 +1,22 @@
+"""Workers that were seen lately: for people, and for how many bells are worth ringing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backpropd.store.tables.base import Base, Owned
+
+
+class WorkerRow(Owned, Base):
+    """One worker process with its slots. No lease depends on it."""
+
+    __tablename__ = "worker"
+
+    id: Mapped[str] = mapped_column(primary_key=True)  # random, new with every start
+    host: Mapped[str]
+    version: Mapped[str]
+    queue: Mapped[str]
+    slots: Mapped[int]
+    seen_at: Mapped[datetime]

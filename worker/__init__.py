@@ -1,0 +1,1 @@
+"""The worker: leases a job, turns the engine's crank, commits what comes out."""

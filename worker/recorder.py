@@ -1,0 +1,227 @@
+"""Commits what training gives: beat, history, snapshots and checkpoint in one fenced transaction.
+
+Nothing of it can stand without the rest, and none of it is written by who has lost the lease.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from backpropd.engine import Block, TrainingState
+from backpropd.export.numbers import json_safe
+from backpropd.export.weights import theta_bytes
+from backpropd.settings import Settings
+from backpropd.spec.job import JobSpec
+from backpropd.store import history, leases, snapshots
+from backpropd.store.database import Database
+from backpropd.store.errors import Busy
+from backpropd.store.leases import Lease
+from backpropd.store.lifecycle import JobStatus, Want
+
+MEAN_SECONDS_BETWEEN_FAILURES = 3600.0
+CHECKPOINT_SECONDS = (2.0, 60.0)
+RETRY_SECONDS = (0.1, 5.0)
+
+
+@dataclass(slots=True)
+class _Pending:
+    """What was trained and is not yet in the database."""
+
+    epochs: list[np.ndarray[Any, np.dtype[np.int64]]] = field(default_factory=list)
+    columns: list[dict[str, np.ndarray[Any, np.dtype[np.float64]]]] = field(default_factory=list)
+    snapshots: list[dict[str, Any]] = field(default_factory=list)
+    samples: int = 0
+
+
+class Recorder:
+    """Takes blocks, and writes them down when it is time."""
+
+    def __init__(
+        self,
+        database: Database,
+        lease: Lease,
+        spec: JobSpec,
+        settings: Settings,
+        *,
+        run_seconds: float,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        """`run_seconds` is what earlier attempts took; `clock` is monotonic, in seconds."""
+        self.database, self.lease, self.spec, self.settings = database, lease, spec, settings
+        self.clock, self.sleep = clock, sleep
+        self.started = self.flushed = self.checkpointed = clock()
+        self.run_seconds_before = run_seconds
+        self.checkpoint_every = settings.checkpoint_seconds or CHECKPOINT_SECONDS[0]
+        self.pending = _Pending()
+        self.best_epoch_kept: int | None = None
+
+    @property
+    def run_seconds(self) -> float:
+        """Seconds of training, over all attempts."""
+        return self.run_seconds_before + self.clock() - self.started
+
+    def take(self, block: Block) -> Want:
+        """Keep a block; where a beat is due, commit, and bring home the user's wish."""
+        self._keep_rows(block)
+        self._keep_due_snapshots(block)
+        self.pending.samples += block.samples
+        if block.ended or self.clock() - self.flushed < self.settings.beat_seconds:
+            return Want.RUN
+        return self.flush(block.state)
+
+    def flush(self, state: TrainingState) -> Want:
+        """Commit all that is pending, and a checkpoint if one is due."""
+        due = self.clock() - self.checkpointed >= self.checkpoint_every
+        return self._commit(state, checkpoint=due, then=None)
+
+    def obey(self, state: TrainingState, want: Want) -> None:
+        """Stop where the user wants it, with a checkpoint."""
+        to = JobStatus.PAUSED if want is Want.PAUSE else JobStatus.CANCELLED
+        reason = f"{to} by its user"
+
+        def then(session: Any) -> None:
+            leases.finish(session, self.lease, to, reason=reason)
+
+        self._commit(state, checkpoint=True, then=then)
+
+    def hand_back(self, state: TrainingState) -> None:
+        """Give the job to another worker, with a checkpoint and without a charge."""
+
+        def then(session: Any) -> None:
+            leases.give_back(session, self.lease, reason="its worker goes down")
+
+        self._commit(state, checkpoint=True, then=then)
+
+    def finish(
+        self,
+        state: TrainingState,
+        status: JobStatus,
+        *,
+        reason: str,
+        final: dict[str, float],
+        error: dict[str, Any] | None,
+    ) -> None:
+        """End the job: last history, final weights and state in one transaction."""
+        measured = json_safe(final)
+        self.pending.snapshots.append(self._snapshot("final", state.epoch, state.theta, measured))
+        facts = {"stop_reason": reason, "final": measured, "error": error, "errors": 0}
+
+        def then(session: Any) -> None:
+            snapshots.drop_checkpoints(session, self.lease.job_id)
+            leases.finish(session, self.lease, status, reason=reason, **facts)
+
+        self._commit(state, checkpoint=False, then=then)
+
+    def keep_initial(self, state: TrainingState) -> None:
+        """The weights before training; written with the first beat."""
+        self.pending.snapshots.append(self._snapshot("initial", 0, state.theta, {}))
+
+    def _keep_rows(self, block: Block) -> None:
+        """The rows that the job's history shall have: 1, 1 + every, ..., and the last one."""
+        epochs = block.first_epoch + np.arange(block.epochs, dtype=np.int64)
+        wanted = (epochs - 1) % self.spec.history.every == 0
+        if block.ended and len(wanted):
+            wanted[-1] = True
+        if wanted.any():
+            self.pending.epochs.append(epochs[wanted])
+            self.pending.columns.append({n: v[wanted] for n, v in block.columns.items()})
+
+    def _keep_due_snapshots(self, block: Block) -> None:
+        state, every = block.state, self.spec.snapshots.every
+        if every and block.epochs and state.epoch and state.epoch % every == 0 and not state.batch:
+            metrics = json_safe({name: float(v[-1]) for name, v in block.columns.items()})
+            self.pending.snapshots.append(
+                self._snapshot("every", state.epoch, state.theta, metrics)
+            )
+
+    def _best(self, state: TrainingState) -> list[dict[str, Any]]:
+        """The best weights so far, if they are newer than the ones that were kept."""
+        if state.best_theta is None or state.best_epoch == self.best_epoch_kept:
+            return []
+        assert state.best_epoch is not None
+        metrics = json_safe({str(self.spec.snapshots.best): state.best_value})
+        return [self._snapshot("best", state.best_epoch, state.best_theta, metrics)]
+
+    @staticmethod
+    def _snapshot(kind: str, epoch: int, theta: Any, metrics: dict[str, Any]) -> dict[str, Any]:
+        return {"kind": kind, "epoch": epoch, "content": theta_bytes(theta), "metrics": metrics}
+
+    def _commit(
+        self, state: TrainingState, *, checkpoint: bool, then: Callable[[Any], None] | None
+    ) -> Want:
+        """One transaction, tried until the database answers; the fence decides what holds."""
+        best = self._best(state)
+        kept = [*self.pending.snapshots, *best]
+        began = self.clock()
+        if checkpoint:
+            content = state.to_bytes()
+            kept.append(
+                {"kind": "checkpoint", "epoch": state.epoch, "content": content, "metrics": {}}
+            )
+        wait = RETRY_SECONDS[0]
+        while True:
+            try:
+                want = self._write(state, kept, then)
+                break
+            except Busy:
+                # Full jitter (a crowd of workers must not come back as one), and no end: the job
+                # is safe as it stands, and whoever takes the lease meanwhile fences this one off.
+                self.sleep(random.uniform(0, wait))  # noqa: S311 - no secret
+                wait = min(2 * wait, RETRY_SECONDS[1])
+        self.pending = _Pending()
+        self.flushed = self.clock()
+        if best:
+            self.best_epoch_kept = state.best_epoch
+        if checkpoint:
+            self._set_checkpoint_interval(self.flushed - began)
+        return want
+
+    def _write(
+        self,
+        state: TrainingState,
+        kept: list[dict[str, Any]],
+        then: Callable[[Any], None] | None,
+    ) -> Want:
+        seconds = max(self.clock() - self.flushed, 1e-9)
+        with self.database.write() as session:
+            want = leases.beat(
+                session,
+                self.lease,
+                epoch=state.epoch,
+                run_seconds=self.run_seconds,
+                samples_per_second=self.pending.samples / seconds,
+            )
+            if self.pending.epochs:
+                self._write_history(session)
+            for snapshot in kept:
+                snapshots.keep(session, self.lease, **snapshot)
+            if then is not None:
+                then(session)
+        return want
+
+    def _write_history(self, session: Any) -> None:
+        epochs = np.concatenate(self.pending.epochs)
+        columns = {
+            name: np.concatenate([block[name] for block in self.pending.columns])
+            for name in self.pending.columns[0]
+        }
+        differing = history.append(session, self.lease, epochs, columns)
+        if differing:
+            # A resumed job computes again what it had computed: every crash tests determinism.
+            reason = f"{len(differing)} epochs computed again are not what they were"
+            detail = {"epochs": differing[:20]}
+            leases.note(session, self.lease, "nondeterminism", reason, detail)
+
+    def _set_checkpoint_interval(self, cost: float) -> None:
+        """Young 1974 and Daly 2006: sqrt(2 * cost * mean time between failures), bounded."""
+        self.checkpointed = self.flushed
+        if self.settings.checkpoint_seconds is None:
+            best = math.sqrt(2 * cost * MEAN_SECONDS_BETWEEN_FAILURES)
+            self.checkpoint_every = min(max(best, CHECKPOINT_SECONDS[0]), CHECKPOINT_SECONDS[1])

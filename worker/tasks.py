@@ -1,0 +1,170 @@
+"""The bell's task, and what a worker process does when it is born, dies or is told to go."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import logging
+import os
+import resource
+import socket
+import uuid
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Any
+
+from billiard.exceptions import WorkerLostError
+from celery import Task
+from celery.signals import (
+    task_failure,
+    worker_process_init,
+    worker_ready,
+    worker_shutting_down,
+)
+from threadpoolctl import threadpool_limits
+
+from backpropd.bell import QUEUE, TASK
+from backpropd.store import jobs, leases, workers
+from backpropd.store.database import Database
+from backpropd.store.errors import Busy, Fenced
+from worker import drain
+from worker.app import app, settings
+from worker.runner import Runner
+
+log = logging.getLogger(__name__)
+
+# Random with every start: a process id or a host name may come back, this does not.
+WORKER_ID = uuid.uuid4().hex
+NICENESS = 10  # the API on the same machine goes first
+OOM_SCORE = "500"  # if the system must kill somebody, a job can be rescued
+
+
+# A child that has not come back from the arithmetic for so long hangs, with the lock of the
+# interpreter held, maybe; it is killed from a thread of its own, and its job is rescued.
+WATCHDOG_SECONDS = 60
+SEEN_SECONDS = 10
+
+
+class _Process:
+    """What one child of the pool holds; made after the fork, since connections must not cross it."""
+
+    def __init__(self) -> None:
+        self.database = Database(settings.database_url)
+        self.runner = Runner(self.database, settings, drained=drain.begun, alive=restart_watchdog)
+
+
+_process: _Process | None = None
+
+
+def process() -> _Process:
+    """This child's own database and runner."""
+    global _process  # noqa: PLW0603 - one a process is what a pool's child has
+    if _process is None:
+        _process = _Process()
+    return _process
+
+
+def restart_watchdog() -> None:
+    """Say that the arithmetic goes on."""
+    faulthandler.dump_traceback_later(WATCHDOG_SECONDS, exit=True)
+
+
+@contextlib.contextmanager
+def parents_database() -> Iterator[Database]:
+    """A database for the pool's parent, closed again at once: it forks at any time."""
+    database = Database(settings.database_url)
+    try:
+        yield database
+    finally:
+        database.dispose()
+
+
+@app.task(name=TASK, bind=True)
+def work(task: Task) -> None:
+    """Claim the best waiting job and run it; ring once more while others wait."""
+    if drain.begun():
+        return
+    here = process()
+    try:
+        with here.database.write() as session:
+            claimed = leases.claim(
+                session, worker_id=WORKER_ID, task_id=task.request.id, queue=QUEUE
+            )
+    except Busy:
+        log.warning("the database did not answer a claim; the reconciler will ring again")
+        return
+    if claimed is None:
+        return
+    lease, job = claimed
+    log.info("job %s: attempt %d begins", lease.job_id, lease.attempt)
+    try:
+        here.runner.run(lease, job)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    ring_if_waiting(here.database)
+
+
+def ring_if_waiting(database: Database) -> None:
+    """One bell for the jobs that still wait; best effort, the reconciler rings too."""
+    try:
+        with database.read() as session:
+            waiting = jobs.waiting(session, QUEUE)
+        if waiting and not drain.begun():
+            work.apply_async()
+    except Exception as error:  # the broker or the database, neither of which may stop a worker
+        log.warning("could not ring: %s", type(error).__name__)
+
+
+@worker_process_init.connect
+def on_fork(**_: Any) -> None:
+    """Make a child modest, single-threaded and bounded."""
+    os.nice(NICENESS)
+    # One thread a process: the cores go to slots, and sums keep one order.
+    threadpool_limits(limits=1)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    # Elsewhere than on Linux, or where it is not allowed, the system chooses by itself.
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as score:
+        score.write(OOM_SCORE)
+
+
+@worker_ready.connect
+def on_ready(sender: Any, **_: Any) -> None:
+    """Say that this worker is here, now and every few seconds."""
+    sender.timer.call_repeatedly(SEEN_SECONDS, show)
+    show()
+
+
+def show() -> None:
+    """Write this worker down as seen now."""
+    try:
+        with parents_database() as database, database.write() as session:
+            workers.seen(
+                session,
+                WORKER_ID,
+                host=socket.gethostname(),
+                version=version("backpropd"),
+                queue=QUEUE,
+                slots=settings.slots,
+            )
+    except Busy:
+        log.warning("the database did not answer; this worker is not listed")
+
+
+@worker_shutting_down.connect
+def on_going_down(**_: Any) -> None:
+    """Ask the children to hand their jobs back."""
+    drain.begin()
+
+
+@task_failure.connect
+def on_failure(task_id: str, exception: BaseException, **_: Any) -> None:
+    """Rescue at once what a killed child held, instead of waiting for its lease to go stale."""
+    if isinstance(exception, WorkerLostError):
+        try:
+            with parents_database() as database:
+                with database.write() as session:
+                    leases.rescue_task(session, task_id)
+                ring_if_waiting(database)
+        except (Busy, Fenced):
+            log.warning("the database did not answer a rescue; the reconciler will do it")
