@@ -45,28 +45,28 @@ WATCHDOG_SECONDS = 60
 SEEN_SECONDS = 10
 
 
-class _Process:
-    """What one child of the pool holds; made after the fork, since connections must not cross it."""
+class _Child:
+    """What one child of the pool holds; made after the fork, which no connection may cross."""
 
     def __init__(self) -> None:
         self.database = Database(settings.database_url)
         self.runner = Runner(self.database, settings, drained=drain.begun, alive=restart_watchdog)
 
 
-_process: _Process | None = None
+_child: _Child | None = None
 
 
-def process() -> _Process:
+def child() -> _Child:
     """This child's own database and runner."""
-    global _process  # noqa: PLW0603 - one a process is what a pool's child has
-    if _process is None:
-        _process = _Process()
-    return _process
+    global _child  # noqa: PLW0603 - one a process is what a pool's child has
+    if _child is None:
+        _child = _Child()
+    return _child
 
 
 def restart_watchdog() -> None:
     """Say that the arithmetic goes on."""
-    faulthandler.dump_traceback_later(WATCHDOG_SECONDS, exit=True)
+    faulthandler.dump_traceback_later(WATCHDOG_SECONDS, exit=True, file=2)
 
 
 @contextlib.contextmanager
@@ -84,7 +84,7 @@ def work(task: Task) -> None:
     """Claim the best waiting job and run it; ring once more while others wait."""
     if drain.begun():
         return
-    here = process()
+    here = child()
     try:
         with here.database.write() as session:
             claimed = leases.claim(

@@ -75,6 +75,17 @@ class Dataset:
             "warnings": list(self.warnings),
         }
 
+    def facts(self) -> dict[str, Any]:
+        """What the store keeps of a dataset beside its content."""
+        return {
+            "sha256": self.sha256,
+            "task": self.task,
+            "rows": self.rows,
+            "inputs": self.inputs.shape[1],
+            "targets": self.targets.shape[1],
+            "columns": self.schema(),
+        }
+
     def to_bytes(self) -> bytes:
         """The dataset as a compressed .npz archive without pickles."""
         out = io.BytesIO()

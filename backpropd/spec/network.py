@@ -160,6 +160,10 @@ class NetworkSpec(Spec):
         """Floating point operations of one forward pass: a multiply and an add a weight."""
         return 2 * sum(layer.units * self.fan_in(layer) for layer in self.layers)
 
+    def definition(self) -> dict[str, Any]:
+        """The definition with every default filled in, as it is stored and shown."""
+        return self.model_dump(mode="json", by_alias=True)
+
     def layer_shapes(self) -> list[dict[str, Any]]:
         """For each layer its name and the shapes of its arrays."""
         return [

@@ -14,6 +14,9 @@ from sqlalchemy.orm import Session
 
 from backpropd.store.errors import Busy
 
+# Service and worker pass a session on; they say no SQL of their own.
+__all__ = ["Database", "Session"]
+
 SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # a 202 is durable, also through a power cut

@@ -1,0 +1,1 @@
+"""The operations of the contract, one blueprint a noun."""

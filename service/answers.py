@@ -1,0 +1,46 @@
+"""Writing answers: strict JSON with ETags, one form for lists, times and numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Response, request
+
+from backpropd.store.paging import Page
+
+
+def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A JSON answer. What holds numbers that may be NaN is made json_safe by its writer."""
+    text = json.dumps(body, allow_nan=False, separators=(",", ":"))
+    return Response(text, status, headers, content_type="application/json")
+
+
+def resource(body: Any) -> Response:
+    """One resource, with an ETag that If-None-Match is compared to."""
+    out = answer(body)
+    out.set_etag(hashlib.sha256(out.get_data()).hexdigest()[:32])
+    return out.make_conditional(request)  # type: ignore[return-value]
+
+
+def listed(page: Page[Any], represent: Callable[[Any], dict[str, Any]]) -> Response:
+    """A page of a list."""
+    return answer(
+        {
+            "object": "list",
+            "data": [represent(row) for row in page.rows],
+            "has_more": page.next_cursor is not None,
+            "next_cursor": page.next_cursor,
+        }
+    )
+
+
+def time(instant: datetime | None) -> str | None:
+    """RFC 3339 in UTC with milliseconds."""
+    if instant is None:
+        return None
+    text = instant.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

@@ -1,0 +1,44 @@
+"""/healthz, /readyz and /v1/limits: for operators, and for clients who ask before they send."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from flask import Response
+from flask_openapi3 import APIBlueprint, Tag
+
+from backpropd.spec.limits import LIMITS
+from backpropd.store.errors import Busy
+from service.answers import answer, resource
+from service.context import context, database
+from service.parameters import NoQuery
+from service.representations import HealthOut, LimitsOut, ReadyOut
+
+api = APIBlueprint("health", __name__, abp_tags=[Tag(name="Operations")])
+
+
+@api.get("/healthz", summary="The process lives", responses={200: HealthOut})
+def healthz(query: NoQuery) -> Response:
+    """Answers as long as the process does."""
+    return answer({"status": "ok"})
+
+
+@api.get("/readyz", summary="The parts answer", responses={200: ReadyOut, 503: ReadyOut})
+def readyz(query: NoQuery) -> Response:
+    """200 while database and broker answer; jobs are accepted as long as the database does."""
+    try:
+        database().ping()
+        stored = True
+    except Busy:
+        stored = False
+    rung = context().bell.ping()
+    checks = {"database": "ok" if stored else "no answer", "broker": "ok" if rung else "no answer"}
+    ready = stored and rung
+    status = "ready" if ready else "unavailable"
+    return answer({"status": status, "checks": checks}, 200 if ready else 503)
+
+
+@api.get("/v1/limits", summary="Read the limits", responses={200: LimitsOut})
+def get_limits(query: NoQuery) -> Response:
+    """Every limit in force."""
+    return resource({"object": "limits", "limits": asdict(LIMITS)})

@@ -1,0 +1,128 @@
+"""/v1/trace: one training step in full, every number under its textbook name."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from flask import Response, request
+from flask_openapi3 import APIBlueprint, Tag
+
+from backpropd.data.scaling import Scaling
+from backpropd.data.table import Dataset
+from backpropd.engine import LOSSES, Trace, trace_step
+from backpropd.export.numbers import json_safe
+from backpropd.spec.base import parse
+from backpropd.spec.build import build_network, initial_theta
+from backpropd.spec.faults import Fault, Invalid
+from backpropd.spec.limits import LIMITS
+from backpropd.spec.network import NetworkSpec
+from backpropd.spec.trace import JobTraceSpec, NetworkTraceSpec, trace_form
+from backpropd.store import datasets, jobs, networks
+from backpropd.store.errors import NotFound
+from service.answers import answer
+from service.api.weights import load
+from service.auth import tenant
+from service.context import database
+from service.openapi import BODY
+from service.parameters import NoQuery
+from service.representations import TraceOut
+
+api = APIBlueprint("trace", __name__, url_prefix="/v1", abp_tags=[Tag(name="Trace")])
+
+
+@api.post("/trace", summary="Trace one training step", responses={200: TraceOut, **BODY})
+def trace(query: NoQuery) -> Response:
+    """Net inputs, outputs, errors, every factor of the chain rule, deltas, gradients, new weights.
+
+    Of a network and a sample, or of a snapshot of a job and a row of its dataset.
+    """
+    raw = request.get_json()
+    if trace_form(raw) == "job":
+        return _of_job(parse(JobTraceSpec, raw))
+    return _of_network(parse(NetworkTraceSpec, raw))
+
+
+def _of_network(spec: NetworkTraceSpec) -> Response:
+    network_spec = _network(spec)
+    faults = [*spec.faults_with(network_spec), *_size_faults(network_spec)]
+    targets = np.array(spec.targets)
+    if (fault := LOSSES[spec.loss].fault_of(targets[None])) is not None:
+        faults.append(Fault("/targets", "loss_mismatch", f"For {spec.loss}, {fault}."))
+    if faults:
+        raise Invalid(faults)
+    network = build_network(network_spec, dtype="float64")
+    theta = initial_theta(network_spec, network, seed=spec.seed)
+    step = {
+        "loss": spec.loss,
+        "learning_rate": spec.learning_rate,
+        "update_order": spec.update_order,
+    }
+    return _answer(network, theta, np.array(spec.inputs), targets, step)
+
+
+def _of_job(spec: JobTraceSpec) -> Response:
+    with database().read() as session:
+        job = jobs.find(session, tenant(), spec.job)
+        _, network_spec, theta = load(session, job, spec.snapshot)
+        dataset = Dataset.from_bytes(datasets.content(session, job.dataset_id))
+    faults = list(_size_faults(network_spec))
+    if spec.row >= dataset.rows:
+        detail = f"The dataset has {dataset.rows} rows, counted from 0."
+        faults.append(Fault("/row", "out_of_range", detail))
+    if faults:
+        raise Invalid(faults)
+    assert job.encoding is not None  # written before the first snapshot
+    training = job.spec["training"]
+    x = Scaling.from_json(job.encoding["scaling"]).apply(dataset.inputs[[spec.row]])[0]
+    step = {
+        "loss": training["loss"],
+        "learning_rate": training["optimizer"]["learning_rate"],
+        "update_order": training["update_order"],
+    }
+    network = build_network(network_spec, dtype="float64")
+    theta = theta.astype(np.float64)
+    return _answer(network, theta, x, dataset.targets[spec.row], step)
+
+
+def _answer(network: Any, theta: Any, x: Any, t: Any, step: dict[str, Any]) -> Response:
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        traced: Trace = trace_step(network, theta, x, t, **(step | {"loss": LOSSES[step["loss"]]}))
+    values = traced.values
+    body = {
+        "object": "trace",
+        **step,
+        "inputs": x.tolist(),
+        "targets": t.tolist(),
+        "outputs": traced.outputs,
+        "outputs_after": traced.outputs_after,
+        "error_before": values["E_total"],
+        "error_after": values["E_total+"],
+        "values": values,
+        "gradient": traced.gradient,
+        "bias_gradient": traced.bias_gradient,
+        "updated_weights": traced.updated_weights,
+        "updated_biases": traced.updated_biases,
+        "steps": [asdict(line) for line in traced.steps],
+    }
+    return answer(json_safe(body))
+
+
+def _network(spec: NetworkTraceSpec) -> NetworkSpec:
+    if isinstance(spec.network, NetworkSpec):
+        return spec.network
+    try:
+        with database().read() as session:
+            row = networks.find(session, tenant(), spec.network)
+    except NotFound as error:
+        raise Invalid([Fault("/network", "not_found", str(error))]) from None
+    return parse(NetworkSpec, row.definition)
+
+
+def _size_faults(network: NetworkSpec) -> list[Fault]:
+    count, most = network.parameter_count, LIMITS.trace_parameters
+    if count <= most:
+        return []
+    detail = f"{count:,} parameters; a step is written down for at most {most:,}."
+    return [Fault("/network", "too_large", detail)]

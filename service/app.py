@@ -1,0 +1,59 @@
+"""The application: blueprints, problem documents, and what every answer carries."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from flask import Flask, Response, g, request
+
+from backpropd.settings import Settings
+from backpropd.spec.limits import LIMITS
+from backpropd.store.database import Database
+from service import problems
+from service.api import datasets, health, history, jobs, networks, trace, weights
+from service.bell import Bell
+from service.context import Context, attach
+from service.openapi import Document
+from service.requests import StrictRequest
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+FORM_MEMORY_BYTES = 512 * 1024  # of the fields beside a file
+FORM_PARTS = 20
+
+
+def create_app(settings: Settings) -> Flask:
+    """The HTTP service on the database and broker of these settings."""
+    app = Document(__name__)
+    app.request_class = StrictRequest
+    app.config.update(
+        MAX_CONTENT_LENGTH=LIMITS.body_bytes,
+        MAX_FORM_MEMORY_SIZE=FORM_MEMORY_BYTES,
+        MAX_FORM_PARTS=FORM_PARTS,
+    )
+    attach(app, Context(settings, Database(settings.database_url), Bell(settings.broker_url)))
+    problems.install(app)
+    _install_headers(app)
+    for noun in (networks, datasets, jobs, history, weights, trace, health):
+        app.register_api(noun.api)
+    app.add_url_rule("/v1/openapi.json", "openapi_document", lambda: app.api_doc)
+    return app
+
+
+def _install_headers(app: Flask) -> None:
+    @app.before_request
+    def name_request() -> None:
+        asked = request.headers.get("X-Request-Id", "")
+        g.request_id = asked if REQUEST_ID.fullmatch(asked) else uuid.uuid4().hex
+
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        response.headers["X-Request-Id"] = g.get("request_id", "")
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response

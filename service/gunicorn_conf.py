@@ -1,0 +1,19 @@
+"""How gunicorn serves the app: two processes of threads, which wait well on a database."""
+
+from __future__ import annotations
+
+worker_class = "gthread"
+workers = 2
+# More than may wait for a job (service/api/jobs.py), so that waiting never takes all of them.
+threads = 16
+timeout = 90  # seconds; above the longest wait that a request may ask for
+graceful_timeout = 3
+keepalive = 30
+control_socket_disable = True  # it would lie in the home of whoever starts it
+accesslog = None
+errorlog = "-"
+loglevel = "info"
+# Each worker imports the app after its fork: no connection is shared.
+preload_app = False
+limit_request_line = 4094
+limit_request_fields = 100

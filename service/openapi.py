@@ -1,0 +1,93 @@
+"""The OpenAPI document: made from the views' own models, so that the two cannot drift apart."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from flask_openapi3 import Info, OpenAPI
+
+from service import problems
+
+BEARER: dict[str, Any] = {"bearer": {"type": "http", "scheme": "bearer"}}
+DESCRIPTION = (
+    "A training service for feed-forward networks: defined over HTTP, trained durably, every "
+    "epoch kept. Refusals are RFC 9457 problem documents that name every fault at once."
+)
+PROBLEM = {"schema": {"$ref": "#/components/schemas/Problem"}}
+
+
+def problem(description: str) -> dict[str, Any]:
+    """A response that is a problem document."""
+    return {"description": description, "content": {problems.CONTENT_TYPE: PROBLEM}}
+
+
+# What any operation may answer.
+REFUSALS: dict[str | int, Any] = {
+    "400": problem("The request cannot be read."),
+    "404": problem("There is nothing with this id, or at this address."),
+    "422": problem("The request can be read and means nothing that can be done."),
+    "500": problem("The server met an error that was not foreseen."),
+    "503": problem("The database does not answer; Retry-After says when to ask again."),
+}
+CONFLICT: dict[str | int, Any] = {
+    "409": problem("The state does not allow this; allowed_actions says what does.")
+}
+BODY: dict[str | int, Any] = {
+    "413": problem("The body is larger than GET /v1/limits allows."),
+    "415": problem("The body's type is not one of those described."),
+}
+
+
+class Document(OpenAPI):
+    """The app, whose document says more than the framework can take from a signature."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            name,
+            info=Info(title="backpropd", version=version("backpropd"), description=DESCRIPTION),
+            security_schemes=BEARER,
+            responses=REFUSALS,
+            doc_prefix="/v1/docs",
+            doc_url="/openapi.json",
+            validation_error_model=problems.Problem,
+            validation_error_callback=problems.of_validation,
+        )
+
+    def generate_spec_json(self) -> None:
+        """Add the request bodies that are files, and the answers that are not JSON."""
+        super().generate_spec_json()  # type: ignore[no-untyped-call]
+        paths = self.spec_json["paths"]
+        _upload_body(paths["/v1/datasets"]["post"])
+        history = paths["/v1/jobs/{job_id}/history"]["get"]["responses"]["200"]["content"]
+        for kind in ("text/csv", "application/x-ndjson", "application/x-npz"):
+            history[kind] = {"schema": {"type": "string", "format": "binary"}}
+        weights = paths["/v1/jobs/{job_id}/snapshots/{snapshot}/weights"]["get"]
+        weights["responses"]["200"]["content"]["application/x-npz"] = {
+            "schema": {"type": "string", "format": "binary"}
+        }
+        # Everything may be asked without a key as long as there are none.
+        self.spec_json["security"] = [{}, {"bearer": []}]
+
+
+def _upload_body(operation: dict[str, Any]) -> None:
+    text = {"type": "string"}
+    fields = {
+        "file": {"type": "string", "format": "binary", "description": "A CSV file, UTF-8."},
+        "name": text | {"description": "For people."},
+        "inputs": text | {"description": "Columns to learn from, with commas between them."},
+        "targets": text | {"description": "Columns to predict; default: the last one."},
+        "task": text | {"enum": ["classification", "regression"]},
+        "scaling": text | {"enum": ["none", "standard", "minmax"]},
+        "header": text | {"enum": ["true", "false"]},
+    }
+    form = {"type": "object", "properties": fields, "required": ["file"]}
+    inline = {"$ref": "#/components/schemas/InlineDatasetSpec"}
+    operation["requestBody"] = {
+        "required": True,
+        "content": {
+            "multipart/form-data": {"schema": form},
+            "text/csv": {"schema": {"type": "string"}},
+            "application/json": {"schema": inline},
+        },
+    }

@@ -1,0 +1,408 @@
+"""What the contract's objects look like, as models for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from backpropd.spec.job import HistorySpec, SnapshotsSpec
+from backpropd.spec.network import NetworkSpec
+from backpropd.spec.training import TrainingSpec
+
+# NaN and infinities travel as these words.
+Number = float | Literal["NaN", "Infinity", "-Infinity"]
+Status = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
+
+
+class Listed(BaseModel):
+    """What every list has."""
+
+    object: Literal["list"]
+    has_more: bool
+    next_cursor: str | None
+
+
+class NetworkOut(BaseModel):
+    """A stored network definition."""
+
+    object: Literal["network"]
+    id: str
+    created_at: str
+    name: str | None
+    definition: NetworkSpec
+    sha256: str
+    parameter_count: int
+    layer_shapes: list[LayerShapes]
+    flops_per_sample: int
+
+
+class LayerShapes(BaseModel):
+    """The shapes of a layer's arrays."""
+
+    name: str
+    weight: list[int]
+    bias: list[int] | None
+
+
+class NetworkList(Listed):
+    """Networks, newest first."""
+
+    data: list[NetworkOut]
+
+
+class NetworkVerdict(BaseModel):
+    """Whether a definition is valid, and what it amounts to."""
+
+    valid: bool
+    errors: list[dict[str, str]]
+    parameter_count: int | None
+    layer_shapes: list[LayerShapes] | None
+    flops_per_sample: int | None
+
+
+class ColumnOut(BaseModel):
+    """A column as it came."""
+
+    name: str
+    role: Literal["input", "target"]
+    kind: Literal["number", "category"]
+    min: float | None
+    max: float | None
+    mean: float | None
+    categories: list[str] | None
+
+
+class DatasetOut(BaseModel):
+    """A stored dataset."""
+
+    object: Literal["dataset"]
+    id: str | None = Field(description="null with validate_only.")
+    created_at: str | None
+    name: str | None
+    status: Literal["ready"]
+    sha256: str
+    task: Literal["classification", "regression"]
+    rows: int
+    inputs: list[str] = Field(description="Columns a network sees; categories one-hot.")
+    targets: list[str]
+    classes: list[str] | None
+    scaling: Literal["none", "standard", "minmax"]
+    columns: list[ColumnOut]
+    warnings: list[str]
+
+
+class DatasetList(Listed):
+    """Datasets, newest first."""
+
+    data: list[DatasetOut]
+
+
+class SchemaOut(BaseModel):
+    """The columns of a dataset."""
+
+    object: Literal["dataset_schema"]
+    columns: list[ColumnOut]
+    inputs: list[str]
+    targets: list[str]
+    classes: list[str] | None
+    scaling: str
+    warnings: list[str]
+
+
+class RowsOut(BaseModel):
+    """The first rows of a dataset, encoded and not scaled."""
+
+    object: Literal["dataset_rows"]
+    total: int
+    inputs: list[list[float]]
+    targets: list[list[float]]
+
+
+class BuiltinOut(BaseModel):
+    """A dataset that is here already."""
+
+    object: Literal["builtin_dataset"]
+    name: str
+    description: str
+    source: str
+    task: str
+    rows: int
+    inputs: int
+    targets: int
+
+
+class BuiltinList(Listed):
+    """The built-in datasets."""
+
+    data: list[BuiltinOut]
+
+
+class ProgressOut(BaseModel):
+    """How far a job is."""
+
+    epoch: int
+    epochs: int
+    fraction: float
+    samples_per_second: float | None
+
+
+class TransitionOut(BaseModel):
+    """A move from one state to another."""
+
+    at: str
+    from_status: str | None
+    to_status: str
+    attempt: int
+    actor: str
+    reason: str
+
+
+class MetricOut(BaseModel):
+    """A metric over a whole job."""
+
+    first: Number
+    last: Number
+    min: Number
+    min_epoch: int | None
+    max: Number
+    max_epoch: int | None
+
+
+class JobOut(BaseModel):
+    """A training job."""
+
+    object: Literal["job"]
+    id: str
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    name: str | None
+    tags: dict[str, str]
+    priority: int
+    status: Status
+    want: Literal["run", "pause", "cancel"]
+    allowed_actions: list[str]
+    version: int
+    attempt: int
+    queue_position: int | None
+    progress: ProgressOut
+    eta_at: str | None
+    network_id: str
+    network: NetworkSpec
+    dataset_id: str
+    dataset: str
+    training: TrainingSpec
+    history: HistorySpec
+    snapshots: SnapshotsSpec
+    webhook: None
+    transitions: list[TransitionOut]
+    metrics: dict[str, MetricOut]
+    final: dict[str, Number] | None
+    stop_reason: str | None
+    error: dict[str, Any] | None
+    lineage: dict[str, Any] | None
+    links: dict[str, str]
+
+
+class JobSummary(BaseModel):
+    """A training job in a list: without its definitions."""
+
+    object: Literal["job"]
+    id: str
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    name: str | None
+    tags: dict[str, str]
+    priority: int
+    status: Status
+    want: Literal["run", "pause", "cancel"]
+    allowed_actions: list[str]
+    version: int
+    attempt: int
+    progress: ProgressOut
+    eta_at: str | None
+    network_id: str
+    dataset_id: str
+    dataset: str
+    metrics: dict[str, MetricOut]
+    final: dict[str, Number] | None
+    stop_reason: str | None
+    error: dict[str, Any] | None
+    links: dict[str, str]
+
+
+class JobList(Listed):
+    """Jobs, newest first."""
+
+    data: list[JobSummary]
+
+
+class EstimateOut(BaseModel):
+    """What a job will amount to."""
+
+    parameter_count: int
+    flops: int
+    presentations: int
+
+
+class JobVerdict(BaseModel):
+    """A job that would be accepted, with every default filled in; nothing was stored."""
+
+    object: Literal["job_validation"]
+    valid: Literal[True]
+    job: dict[str, Any]
+    estimate: EstimateOut
+
+
+class BatchItem(BaseModel):
+    """What became of one job of a batch."""
+
+    status: int
+    job: JobOut | None
+    problem: dict[str, Any] | None
+
+
+class BatchOut(BaseModel):
+    """What became of each job, in the order of the request."""
+
+    object: Literal["job_batch"]
+    data: list[BatchItem]
+
+
+class EventOut(BaseModel):
+    """Something that happened to a job."""
+
+    object: Literal["event"]
+    seq: int
+    at: str
+    kind: str
+    from_status: str | None
+    to_status: str | None
+    attempt: int
+    actor: str
+    reason: str
+    detail: dict[str, Any] | None
+
+
+class EventList(Listed):
+    """Events, oldest first."""
+
+    data: list[EventOut]
+
+
+class HistoryOut(BaseModel):
+    """Rows of history: an epoch axis, and a series for each metric."""
+
+    object: Literal["history"]
+    job: str
+    total: int = Field(description="Rows in the range, sampled or not.")
+    sampled: bool
+    epoch: list[int]
+    series: dict[str, list[Number]]
+    has_more: bool
+    next_cursor: str | None
+
+
+class ComparisonOut(BaseModel):
+    """The histories of several jobs."""
+
+    object: Literal["history_comparison"]
+    data: list[HistoryOut]
+
+
+class SnapshotOut(BaseModel):
+    """Weights that were kept."""
+
+    object: Literal["snapshot"]
+    id: str
+    created_at: str
+    job: str
+    epoch: int
+    kind: Literal["initial", "every", "best", "final"]
+    metrics: dict[str, Any]
+    bytes: int
+    sha256: str
+    links: dict[str, str]
+
+
+class SnapshotList(Listed):
+    """Snapshots, by epoch."""
+
+    data: list[SnapshotOut]
+
+
+class WeightsOut(BaseModel):
+    """The weights of a snapshot: {layer}.weight as (units, fan_in), {layer}.bias as (units,)."""
+
+    object: Literal["weights"]
+    job: str
+    epoch: int
+    kind: str
+    sha256: str
+    weights: dict[str, list[list[Number]] | list[Number]]
+
+
+class PredictionOut(BaseModel):
+    """Outputs, and what they mean."""
+
+    object: Literal["prediction"]
+    job: str
+    epoch: int
+    outputs: list[list[Number]]
+    classes: list[str] | None
+    probabilities: list[dict[str, Number]] | None
+
+
+class StepOut(BaseModel):
+    """One line of the worked example."""
+
+    symbol: str
+    value: Number
+    phase: Literal["forward", "error", "backward", "update"]
+    layer: str
+    unit: str
+    formula: str
+    meaning: str
+
+
+class TraceOut(BaseModel):
+    """One training step in full."""
+
+    object: Literal["trace"]
+    loss: str
+    learning_rate: float
+    update_order: str
+    inputs: list[Number]
+    targets: list[Number]
+    outputs: list[Number]
+    outputs_after: list[Number]
+    error_before: Number
+    error_after: Number
+    values: dict[str, Number] = Field(description="Every number by its symbol.")
+    gradient: dict[str, Number]
+    bias_gradient: dict[str, Number]
+    updated_weights: dict[str, Number]
+    updated_biases: dict[str, Number]
+    steps: list[StepOut]
+
+
+class LimitsOut(BaseModel):
+    """Every limit in force."""
+
+    object: Literal["limits"]
+    limits: dict[str, int]
+
+
+class HealthOut(BaseModel):
+    """The process lives."""
+
+    status: Literal["ok"]
+
+
+class ReadyOut(BaseModel):
+    """Whether the parts answer."""
+
+    status: Literal["ready", "unavailable"]
+    checks: dict[str, str]

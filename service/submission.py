@@ -1,0 +1,135 @@
+"""From a JobSpec to a row: what it names is found or made, and all its faults are told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from backpropd.bell import QUEUE
+from backpropd.data.builtin import PREFIX, builtin
+from backpropd.data.inline import from_inline
+from backpropd.data.table import Dataset
+from backpropd.spec.base import parse
+from backpropd.spec.build import fault_of_targets
+from backpropd.spec.canonical import draw_seed
+from backpropd.spec.faults import Fault, Invalid
+from backpropd.spec.job import JobSpec, check_job
+from backpropd.spec.network import NetworkSpec
+from backpropd.store import datasets, jobs, networks
+from backpropd.store.database import Session
+from backpropd.store.errors import NotFound
+from backpropd.store.tables import JobRow
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A job that can be stored: everything it names exists and fits together."""
+
+    spec: JobSpec
+    network: NetworkSpec
+    network_id: str | None  # None where the definition came with the job
+    dataset: Dataset
+    dataset_id: str | None  # None where the rows came with the job, or are built in
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """How to train, with the seed drawn."""
+        out = self.spec.training.model_dump(mode="json")
+        if out["seed"] is None:
+            out["seed"] = draw_seed()
+        return out
+
+    def resolved(self, training: dict[str, Any], network: Any, dataset: str) -> dict[str, Any]:
+        """The spec with every default filled in."""
+        rest = self.spec.model_dump(mode="json", exclude={"network", "dataset", "training"})
+        return {"network": network, "dataset": dataset, "training": training, **rest}
+
+
+def check(session: Session, tenant_id: str, spec: JobSpec) -> Submission:
+    """Find what the job names and hold its parts together; raises Invalid with all faults."""
+    faults: list[Fault] = []
+    network, network_id = _network(session, tenant_id, spec, faults)
+    dataset, dataset_id = _dataset(session, tenant_id, spec, faults)
+    if network is not None and dataset is not None:
+        faults += check_job(
+            network,
+            spec.training,
+            spec.snapshots,
+            rows=dataset.rows,
+            inputs=dataset.inputs.shape[1],
+            outputs=dataset.targets.shape[1],
+            task=dataset.task,
+        )
+    if dataset is not None:
+        fault = fault_of_targets(spec.training.loss, dataset.targets)
+        if fault is not None:
+            detail = f"For {spec.training.loss}, {fault}."
+            faults.append(Fault("/training/loss", "loss_mismatch", detail))
+    if faults or network is None or dataset is None:
+        raise Invalid(faults)
+    return Submission(spec, network, network_id, dataset, dataset_id)
+
+
+def store(session: Session, tenant_id: str, submission: Submission) -> JobRow:
+    """Write the job, and what came with it, in the caller's transaction."""
+    network_id = submission.network_id
+    if network_id is None:
+        network_id = networks.create(
+            session,
+            tenant_id,
+            definition=submission.network.definition(),
+            parameter_count=submission.network.parameter_count,
+        ).id
+    asked = submission.spec.dataset
+    dataset_id = submission.dataset_id
+    if dataset_id is None:
+        row, _ = datasets.keep(
+            session,
+            tenant_id,
+            content=submission.dataset.to_bytes(),
+            name=asked if isinstance(asked, str) else asked.name,
+            builtin=isinstance(asked, str),
+            **submission.dataset.facts(),
+        )
+        dataset_id = row.id
+    named = asked if isinstance(asked, str) else dataset_id
+    return jobs.submit(
+        session,
+        tenant_id,
+        spec=submission.resolved(submission.training, network_id, named),
+        network_id=network_id,
+        dataset_id=dataset_id,
+        queue=QUEUE,
+    )
+
+
+def _network(
+    session: Session, tenant_id: str, spec: JobSpec, faults: list[Fault]
+) -> tuple[NetworkSpec | None, str | None]:
+    if isinstance(spec.network, NetworkSpec):
+        return spec.network, None
+    try:
+        row = networks.find(session, tenant_id, spec.network)
+    except NotFound as error:
+        faults.append(Fault("/network", "not_found", str(error)))
+        return None, None
+    return parse(NetworkSpec, row.definition), row.id
+
+
+def _dataset(
+    session: Session, tenant_id: str, spec: JobSpec, faults: list[Fault]
+) -> tuple[Dataset | None, str | None]:
+    try:
+        if not isinstance(spec.dataset, str):
+            return from_inline(spec.dataset), None
+        if spec.dataset.startswith(PREFIX):
+            return builtin(spec.dataset), None
+        row = datasets.find(session, tenant_id, spec.dataset)
+    except NotFound as error:
+        faults.append(Fault("/dataset", "not_found", str(error)))
+        return None, None
+    except Invalid as invalid:
+        inline = not isinstance(spec.dataset, str)
+        faults += [fault.under("/dataset") if inline else fault for fault in invalid.faults]
+        return None, None
+    return Dataset.from_bytes(datasets.content(session, row.id)), row.id
