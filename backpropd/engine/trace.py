@@ -116,6 +116,7 @@ class _Tracer:
             for layer in self.network.layers:
                 self._update(layer)
         self._error_after()
+        self._number_in_order()
         return self.out
 
     def _forward(self, layer: Layer) -> None:
@@ -231,19 +232,16 @@ class _Tracer:
     def _update(self, layer: Layer) -> None:
         for unit in self.units[layer.name]:
             for _, symbol in self.weights[unit]:
-                new = self._moved(layer, unit, symbol, layer.train_weights)
-                self.out.updated_weights[symbol] = new
+                self._move(layer, unit, symbol, layer.train_weights)
             if unit in self.biases:
-                new = self._moved(layer, unit, self.biases[unit][0], layer.train_biases)
-                self.out.updated_biases[unit] = new
+                self._move(layer, unit, self.biases[unit][0], layer.train_biases)
 
-    def _moved(self, layer: Layer, unit: str, symbol: str, trained: bool) -> float:
+    def _move(self, layer: Layer, unit: str, symbol: str, trained: bool) -> None:
         old = self.values[symbol]
         new = old - self.learning_rate * self.values[f"dE_total_d{symbol}"] if trained else old
         formula = f"{symbol} - learning_rate * dE_total_d{symbol}" if trained else symbol
         meaning = "after the update" if trained else "frozen, so unchanged"
         self._write(f"{symbol}+", new, "update", layer.name, unit, formula, meaning)
-        return new
 
     def _error_after(self) -> None:
         """The error that the moved weights would make on the same sample."""
@@ -255,6 +253,14 @@ class _Tracer:
         error = float(self.loss.value(seen.net_output, seen.output, self.t[None])[0])
         formula, meaning = "E_total, from the updated weights", "total error after the step"
         self._write("E_total+", error, "update", layer.name, "", formula, meaning)
+
+    def _number_in_order(self) -> None:
+        """From the order in which they were found, output layer first, to w1, w2, ..."""
+        out, symbols = self.out, list(self._layout_symbols())
+        out.gradient = {s: out.gradient[s] for s in symbols if s in out.gradient}
+        out.bias_gradient = {s: out.bias_gradient[s] for s in symbols if s in out.bias_gradient}
+        out.updated_weights = {s: self.values[f"{s}+"] for s in out.gradient}
+        out.updated_biases = {u: self.values[f"{s}+"] for u, (s, _) in self.biases.items()}
 
     def _layout_symbols(self) -> Iterator[str]:
         for layer in self.network.layers:

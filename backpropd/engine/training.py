@@ -156,7 +156,6 @@ class _Course:
 
     def _begin_epoch(self) -> None:
         state = self.state
-        state.order = dict(self.rng.bit_generator.state)
         state.sums = [0.0] * (1 + len(self.training.metrics))
         state.epoch_theta[:] = state.theta
         self.order = self._drawn()
@@ -205,6 +204,7 @@ class _Course:
         if self.data.validation_inputs is not None:
             row |= self._validation()
         state.batch = 0
+        state.order = dict(self.rng.bit_generator.state)
         if not (math.isfinite(row["loss"]) and np.isfinite(state.theta).all()):
             state.theta[:] = state.epoch_theta
             state.ended = "diverged"
