@@ -23,7 +23,7 @@ from backpropd.store.sampling import bucket_of, lttb, minmax
 from backpropd.store.tables import HistoryChunkRow, MetricSummaryRow
 
 CHUNK_ROWS = 4096
-METHODS = ("minmax", "lttb", "mean")
+CHUNKS_AT_ONCE = 32
 
 Epochs = NDArray[np.int64]
 
@@ -319,13 +319,20 @@ def _overlapping(job_id: str, first: int, last: int) -> tuple[Any, ...]:
 
 
 def _chunks(session: Session, job_id: str, first: int, last: int) -> Iterator[HistoryChunkRow]:
-    query = (
-        select(HistoryChunkRow)
-        .where(*_overlapping(job_id, first, last))
-        .order_by(HistoryChunkRow.first_epoch)
-        .execution_options(yield_per=16)
-    )
-    yield from session.scalars(query)
+    """The chunks that hold epochs first..last, a few at a time; no cursor is left open."""
+    after = 0
+    while True:
+        query = (
+            select(HistoryChunkRow)
+            .where(*_overlapping(job_id, first, last), HistoryChunkRow.first_epoch > after)
+            .order_by(HistoryChunkRow.first_epoch)
+            .limit(CHUNKS_AT_ONCE)
+        )
+        found = session.scalars(query).all()
+        yield from found
+        if len(found) < CHUNKS_AT_ONCE:
+            return
+        after = found[-1].first_epoch
 
 
 def _within(

@@ -1,0 +1,85 @@
+"""Snapshots: kept once, checked when read, replaced only where that is their meaning."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import update
+
+from backpropd.store import leases, snapshots
+from backpropd.store.database import Database
+from backpropd.store.errors import Corrupt, NotFound
+from backpropd.store.leases import Lease
+from backpropd.store.tables import SnapshotContentRow
+from tests.jobs import claim, mazur_job, submit
+
+
+@pytest.fixture
+def lease(database: Database) -> Lease:
+    """The right to keep snapshots of a job."""
+    submit(database, mazur_job())
+    return claim(database)[0]
+
+
+def keep(database: Database, lease: Lease, kind: str, epoch: int, content: bytes = b"x") -> None:
+    with database.write() as session:
+        leases.beat(session, lease)
+        snapshots.keep(session, lease, kind=kind, epoch=epoch, content=content, metrics={})
+
+
+def kept(database: Database, lease: Lease) -> list[tuple[str, int]]:
+    with database.read() as session:
+        return [(row.kind, row.epoch) for row in snapshots.all_of(session, lease.job_id)]
+
+
+def test_what_is_kept_is_found_by_name_and_epoch(database: Database, lease: Lease) -> None:
+    keep(database, lease, "initial", 0, b"zero")
+    keep(database, lease, "every", 10, b"ten")
+    keep(database, lease, "final", 20, b"twenty")
+    with database.read() as session:
+        contents = [
+            snapshots.content(session, snapshots.find(session, lease.job_id, which))
+            for which in ("initial", 10, "final", 20)
+        ]
+
+    assert [b"zero", b"ten", b"twenty", b"twenty"] == contents
+
+
+def test_only_the_last_best_stays(database: Database, lease: Lease) -> None:
+    keep(database, lease, "best", 3)
+    keep(database, lease, "best", 8)
+
+    assert [("best", 8)] == kept(database, lease)
+
+
+def test_what_is_kept_again_after_a_resume_stays_as_it_is(database: Database, lease: Lease) -> None:
+    keep(database, lease, "every", 10, b"first")
+    keep(database, lease, "every", 10, b"second")
+    with database.read() as session:
+        row = snapshots.find(session, lease.job_id, 10)
+
+        assert snapshots.content(session, row) == b"first"
+
+
+def test_two_checkpoints_stay_and_are_not_listed(database: Database, lease: Lease) -> None:
+    for epoch in (1, 2, 3, 3, 4):
+        keep(database, lease, "checkpoint", epoch)
+    with database.read() as session:
+        epochs = [row.epoch for row in snapshots.checkpoints(session, lease.job_id)]
+
+    assert [4, 3] == epochs
+    assert kept(database, lease) == []
+
+
+def test_damaged_content_is_told(database: Database, lease: Lease) -> None:
+    keep(database, lease, "final", 1, b"right")
+    with database.write() as session:
+        session.execute(update(SnapshotContentRow).values(content=b"wrong"))
+
+    with pytest.raises(Corrupt), database.read() as session:
+        snapshots.content(session, snapshots.find(session, lease.job_id, "final"))
+
+
+def test_an_unknown_snapshot_is_not_found(database: Database, lease: Lease) -> None:
+    for which in ("best", 7):
+        with pytest.raises(NotFound), database.read() as session:
+            snapshots.find(session, lease.job_id, which)
