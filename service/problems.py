@@ -11,7 +11,7 @@ from flask import Flask, Response, g
 from pydantic import BaseModel, Field, ValidationError
 from werkzeug.exceptions import HTTPException
 
-from backpropd.spec.base import faults_from
+from backpropd.spec.base import cut_off, faults_from
 from backpropd.spec.faults import Fault, Invalid
 from backpropd.store.errors import (
     Busy,
@@ -120,7 +120,7 @@ def of_exception(error: Exception) -> dict[str, Any]:
 
 def of_validation(error: ValidationError) -> Response:
     """For the framework: pydantic's errors as an answer."""
-    return as_response(of_faults(faults_from(error)))
+    return as_response(of_faults(cut_off(faults_from(error))))
 
 
 def install(app: Flask) -> None:

@@ -89,6 +89,9 @@ class _Source:
 
     def __init__(self, content: bytes, limits: Limits) -> None:
         self.content, self.limits = content, limits
+        if b"\0" in content:
+            detail = "The file holds NUL bytes; it is no text."
+            raise Invalid([Fault("", "bad_csv", detail)])
         try:
             sample = self._text().read(SAMPLE_BYTES)
         except UnicodeDecodeError as error:

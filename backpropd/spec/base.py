@@ -62,7 +62,8 @@ class Spec(BaseModel):
             spec = handler(known)
         except ValidationError as error:
             raise Invalid([*found, *faults_from(error)]) from None
-        found += spec.faults()
+        if not found:
+            found += spec.faults()
         if found:
             raise Invalid(found)
         return spec
@@ -87,7 +88,15 @@ def parse(model: type[M], raw: Any) -> M:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        raise Invalid(faults_from(error)) from None
+        raise Invalid(cut_off(faults_from(error))) from None
+
+
+def cut_off(faults: list[Fault]) -> list[Fault]:
+    """As many faults as a person will read, and how many there are besides."""
+    rest = len(faults) - MOST_FAULTS
+    if rest <= 0:
+        return faults
+    return [*faults[:MOST_FAULTS], Fault("", "more_faults", f"and {rest} more faults")]
 
 
 def faults_from(error: ValidationError) -> list[Fault]:
@@ -103,9 +112,6 @@ def faults_from(error: ValidationError) -> list[Fault]:
             found += [fault.under(pointer) for fault in cause.faults]
         else:
             found.append(_fault(detail, pointer))
-    if len(found) > MOST_FAULTS:
-        rest = len(found) - MOST_FAULTS
-        found = [*found[:MOST_FAULTS], Fault("", "more_faults", f"and {rest} more faults")]
     return found
 
 

@@ -203,8 +203,8 @@ class NetworkSpec(Spec):
             for index, layer in enumerate(layers)
             if isinstance(layer, dict) and isinstance(layer["from"], list | tuple)
         }
-        yield from _name_faults(graph)
-        yield from _source_faults(graph)
+        names = list(_name_faults(graph))
+        yield from names or _source_faults(graph)  # who is meant is told by names alone
 
     def faults(self) -> Iterable[Fault]:
         for index, layer in enumerate(self.layers):
