@@ -35,7 +35,7 @@ check: $(READY) ## format, lint, types, import contracts, documents
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
-	$(BIN)/python -m pytest -q tests/house -k "not readme"
+	$(BIN)/python -m pytest -q tests/house
 
 format: $(READY) ## put every file into the project's form
 	$(BIN)/ruff format .

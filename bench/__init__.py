@@ -1,0 +1,1 @@
+"""Every figure that is claimed, measured beside what it is compared to."""

@@ -22,6 +22,8 @@ from backpropd.store.errors import Busy, Fenced
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
+# Two polls with their jitter. Who has not looked for longer has seen nothing stand still.
+BLIND_SECONDS = 3 * POLL_SECONDS
 RING_SECONDS = 2.0  # while anything waits, at least one bell in this time
 PURGE_SECONDS = 600.0
 
@@ -35,8 +37,8 @@ class Sighting:
     since: float
 
 
-class Reconciler:
-    """Watches the queue and the running jobs.
+class Watch:
+    """Watches the running jobs, and rescues those whose worker fell silent.
 
     A lease is stale when attempt and beat have not changed for `lease_seconds` of this process's
     own monotonic clock: no two machines need agree on the time. If this process was blind itself
@@ -48,31 +50,22 @@ class Reconciler:
         self,
         database: Database,
         *,
-        ring: Callable[[], None],
         lease_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`ring` sounds one bell and may raise; `clock` is monotonic, in seconds."""
-        self.database, self.ring, self.clock = database, ring, clock
+        """`clock` is monotonic, in seconds."""
+        self.database, self.clock = database, clock
         self.lease_seconds = lease_seconds
         self.sightings: dict[str, Sighting] = {}
         self.last_look: float | None = None
-        self.last_ring = -RING_SECONDS
         self.last_purge = clock()
 
-    def poll(self) -> None:
+    def look(self) -> None:
         """Look once and do what is due. Raises Busy where the database does not answer."""
-        self.rescue_stale()
-        self.ring_for_waiting()
-        if self.clock() - self.last_purge >= PURGE_SECONDS:
-            self.purge()
-
-    def rescue_stale(self) -> None:
-        """Rescue the running jobs whose beat stood still for the length of a lease."""
         with self.database.read() as session:
             running = leases.observed(session)
         seen = self.clock()
-        if self.last_look is None or seen - self.last_look > self.blind_seconds:
+        if self.last_look is None or seen - self.last_look > BLIND_SECONDS:
             self.sightings.clear()
         self.last_look = seen
         known, self.sightings = self.sightings, {}
@@ -81,35 +74,11 @@ class Reconciler:
             if before is None or (before.attempt, before.beat) != (attempt, beat):
                 before = Sighting(attempt, beat, seen)
             self.sightings[job_id] = before
-            if seen - before.since >= self.lease_seconds:
-                self._rescue(job_id, before)
-
-    @property
-    def blind_seconds(self) -> float:
-        """A gap between two looks after which the watch begins anew."""
-        return max(3 * POLL_SECONDS, self.lease_seconds / 2)
-
-    def ring_for_waiting(self) -> None:
-        """Sound as many bells as jobs wait and slots may be free, and one in any case."""
-        with self.database.read() as session:
-            waiting = jobs.waiting(session, QUEUE)
-            slots = sum(worker.slots for worker in workers.live(session, QUEUE))
-            busy = len(self.sightings)
-        if not waiting:
-            return
-        bells = min(waiting, max(slots - busy, 0) + 1)
-        if slots <= busy and self.clock() - self.last_ring < RING_SECONDS:
-            return
-        self.last_ring = self.clock()
-        for _ in range(bells):
-            self.ring()
-
-    def purge(self) -> None:
-        """Delete what is kept for a time only."""
-        self.last_purge = self.clock()
-        with self.database.write() as session:
-            idempotency.purge(session)
-            workers.purge(session)
+        for job_id, sighting in list(self.sightings.items()):
+            if seen - sighting.since >= self.lease_seconds:
+                self._rescue(job_id, sighting)
+        if seen - self.last_purge >= PURGE_SECONDS:
+            self._purge(seen)
 
     def _rescue(self, job_id: str, seen: Sighting) -> None:
         try:
@@ -121,32 +90,84 @@ class Reconciler:
             log.warning("job %s: attempt %d fell silent; now %s", job_id, seen.attempt, status)
             del self.sightings[job_id]
 
+    def _purge(self, seen: float) -> None:
+        """Delete what is kept for a time only."""
+        self.last_purge = seen
+        with self.database.write() as session:
+            idempotency.purge(session)
+            workers.purge(session)
+
+
+class Ringer:
+    """Rings for the jobs that wait: a bell may be lost, and nobody rings for a rescued job."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        ring: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`ring` sounds one bell and may raise; `clock` is monotonic, in seconds."""
+        self.database, self.ring, self.clock = database, ring, clock
+        self.last_ring = -RING_SECONDS
+
+    def call(self) -> None:
+        """Sound as many bells as jobs wait and slots are free, and one more in case of doubt.
+
+        Raises Busy where the database does not answer, and what `ring` raises.
+        """
+        with self.database.read() as session:
+            waiting = jobs.waiting(session, QUEUE)
+            slots = sum(worker.slots for worker in workers.live(session, QUEUE))
+            free = slots - len(leases.observed(session))
+        if not waiting:
+            return
+        if free <= 0 and self.clock() - self.last_ring < RING_SECONDS:
+            return
+        self.last_ring = self.clock()
+        for _ in range(min(waiting, max(free, 0) + 1)):
+            self.ring()
+
 
 def ring() -> None:
     """One bell, through the worker's own app."""
-    from worker.tasks import work  # noqa: PLC0415 - the class above needs no Celery
+    from worker.tasks import work  # noqa: PLC0415 - the classes above need no Celery
 
     work.apply_async()
 
 
+def repeat(act: Callable[[], None], name: str, stop: threading.Event) -> None:
+    """Do this each second, whatever happens, until `stop`."""
+    while not stop.is_set():
+        try:
+            act()
+        except Busy:
+            log.warning("%s: the database did not answer", name)
+        except (
+            Exception
+        ) as error:  # the broker, say: SQL holds the queue, the next turn tries again
+            log.warning("%s: %s", name, type(error).__name__)
+        stop.wait(POLL_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+
+
 def main() -> None:
-    """Poll until SIGTERM or SIGINT."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    """Watch and ring until SIGTERM or SIGINT."""
     settings = Settings()
+    logging.basicConfig(
+        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
     database = Database(settings.database_url)
-    reconciler = Reconciler(database, ring=ring, lease_seconds=settings.lease_seconds)
+    watch = Watch(database, lease_seconds=settings.lease_seconds)
+    ringer = Ringer(database, ring=ring)
     stop = threading.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: stop.set())
-    while not stop.is_set():
-        try:
-            reconciler.poll()
-        except Busy:
-            log.warning("the database did not answer")
-        except Exception as error:  # the broker: SQL holds the queue, and the next poll rings again
-            log.warning("could not ring: %s", type(error).__name__)
-        stop.wait(POLL_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
-    database.dispose()
+    # Apart from the watch: a broker that does not answer holds a ring for seconds, and who cannot
+    # look for seconds must begin its watch anew and so would never rescue anybody.
+    ringing = threading.Thread(target=repeat, args=(ringer.call, "ring", stop), daemon=True)
+    ringing.start()
+    repeat(watch.look, "watch", stop)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from backpropd.engine import Block, TrainingState
 from backpropd.export.numbers import json_safe
@@ -19,10 +20,15 @@ from backpropd.export.weights import theta_bytes
 from backpropd.settings import Settings
 from backpropd.spec.job import JobSpec
 from backpropd.store import history, leases, snapshots
-from backpropd.store.database import Database
+from backpropd.store.database import Database, Session
 from backpropd.store.errors import Busy
 from backpropd.store.leases import Lease
 from backpropd.store.lifecycle import JobStatus, Want
+
+Epochs = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+News = tuple[str, str, dict[str, Any]]  # an event's kind, reason and detail
 
 MEAN_SECONDS_BETWEEN_FAILURES = 3600.0
 CHECKPOINT_SECONDS = (2.0, 60.0)
@@ -33,9 +39,11 @@ RETRY_SECONDS = (0.1, 5.0)
 class _Pending:
     """What was trained and is not yet in the database."""
 
-    epochs: list[np.ndarray[Any, np.dtype[np.int64]]] = field(default_factory=list)
-    columns: list[dict[str, np.ndarray[Any, np.dtype[np.float64]]]] = field(default_factory=list)
+    epochs: list[Epochs] = field(default_factory=list)
+    columns: list[dict[str, Floats]] = field(default_factory=list)
     snapshots: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)  # columns of the job's row
+    news: list[News] = field(default_factory=list)
     samples: int = 0
 
 
@@ -60,6 +68,7 @@ class Recorder:
         self.run_seconds_before = run_seconds
         self.checkpoint_every = settings.checkpoint_seconds or CHECKPOINT_SECONDS[0]
         self.pending = _Pending()
+        self.last_row: tuple[Epochs, dict[str, Floats]] | None = None  # not among every k-th
         self.best_epoch_kept: int | None = None
 
     @property
@@ -86,7 +95,7 @@ class Recorder:
         to = JobStatus.PAUSED if want is Want.PAUSE else JobStatus.CANCELLED
         reason = f"{to} by its user"
 
-        def then(session: Any) -> None:
+        def then(session: Session) -> None:
             leases.finish(session, self.lease, to, reason=reason)
 
         self._commit(state, checkpoint=True, then=then)
@@ -94,7 +103,7 @@ class Recorder:
     def hand_back(self, state: TrainingState) -> None:
         """Give the job to another worker, with a checkpoint and without a charge."""
 
-        def then(session: Any) -> None:
+        def then(session: Session) -> None:
             leases.give_back(session, self.lease, reason="its worker goes down")
 
         self._commit(state, checkpoint=True, then=then)
@@ -110,14 +119,21 @@ class Recorder:
     ) -> None:
         """End the job: last history, final weights and state in one transaction."""
         measured = json_safe(final)
+        if self.last_row is not None:
+            self._pend_rows(*self.last_row)
+            self.last_row = None
         self.pending.snapshots.append(self._snapshot("final", state.epoch, state.theta, measured))
         facts = {"stop_reason": reason, "final": measured, "error": error, "errors": 0}
 
-        def then(session: Any) -> None:
+        def then(session: Session) -> None:
             snapshots.drop_checkpoints(session, self.lease.job_id)
             leases.finish(session, self.lease, status, reason=reason, **facts)
 
         self._commit(state, checkpoint=False, then=then)
+
+    def begin(self, facts: dict[str, Any], news: list[News]) -> None:
+        """What this attempt knows at its start of the job, and its events; with the first beat."""
+        self.pending.facts, self.pending.news = facts, news
 
     def keep_initial(self, state: TrainingState) -> None:
         """The weights before training; written with the first beat."""
@@ -127,11 +143,15 @@ class Recorder:
         """The rows that the job's history shall have: 1, 1 + every, ..., and the last one."""
         epochs = block.first_epoch + np.arange(block.epochs, dtype=np.int64)
         wanted = (epochs - 1) % self.spec.history.every == 0
-        if block.ended and len(wanted):
-            wanted[-1] = True
         if wanted.any():
-            self.pending.epochs.append(epochs[wanted])
-            self.pending.columns.append({n: v[wanted] for n, v in block.columns.items()})
+            self._pend_rows(epochs[wanted], {n: v[wanted] for n, v in block.columns.items()})
+        if len(wanted):
+            last = (epochs[-1:], {name: values[-1:] for name, values in block.columns.items()})
+            self.last_row = None if wanted[-1] else last
+
+    def _pend_rows(self, epochs: Epochs, columns: dict[str, Floats]) -> None:
+        self.pending.epochs.append(epochs)
+        self.pending.columns.append(columns)
 
     def _keep_due_snapshots(self, block: Block) -> None:
         state, every = block.state, self.spec.snapshots.every
@@ -154,7 +174,7 @@ class Recorder:
         return {"kind": kind, "epoch": epoch, "content": theta_bytes(theta), "metrics": metrics}
 
     def _commit(
-        self, state: TrainingState, *, checkpoint: bool, then: Callable[[Any], None] | None
+        self, state: TrainingState, *, checkpoint: bool, then: Callable[[Session], None] | None
     ) -> Want:
         """One transaction, tried until the database answers; the fence decides what holds."""
         best = self._best(state)
@@ -187,7 +207,7 @@ class Recorder:
         self,
         state: TrainingState,
         kept: list[dict[str, Any]],
-        then: Callable[[Any], None] | None,
+        then: Callable[[Session], None] | None,
     ) -> Want:
         seconds = max(self.clock() - self.flushed, 1e-9)
         with self.database.write() as session:
@@ -197,7 +217,10 @@ class Recorder:
                 epoch=state.epoch,
                 run_seconds=self.run_seconds,
                 samples_per_second=self.pending.samples / seconds,
+                **self.pending.facts,
             )
+            for news in self.pending.news:
+                leases.note(session, self.lease, *news)
             if self.pending.epochs:
                 self._write_history(session)
             for snapshot in kept:
@@ -206,7 +229,7 @@ class Recorder:
                 then(session)
         return want
 
-    def _write_history(self, session: Any) -> None:
+    def _write_history(self, session: Session) -> None:
         epochs = np.concatenate(self.pending.epochs)
         columns = {
             name: np.concatenate([block[name] for block in self.pending.columns])

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
+
 from backpropd.data.prepare import Prepared, prepare
 from backpropd.data.table import Dataset
 from backpropd.engine import Data, Training, TrainingState, evaluate, fit
@@ -25,7 +27,7 @@ from backpropd.store.leases import Lease
 from backpropd.store.lifecycle import JobStatus, Want
 from backpropd.store.tables import JobRow
 from worker.lineage import fingerprint
-from worker.recorder import Recorder
+from worker.recorder import News, Recorder
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +88,7 @@ class Runner:
         state = course.begin()
         if state.epoch == 0 and state.batch == 0:
             recorder.keep_initial(state)
-        self._record_lineage(lease, course)
+        recorder.begin({"lineage": course.lineage, "encoding": course.encoding}, course.news)
         every = course.spec.snapshots.every
         ticker = _Ticker(self.clock, BLOCK_SECONDS)
         blocks = fit(
@@ -132,12 +134,6 @@ class Runner:
             error = {"code": "diverged", "title": "Diverged", "detail": detail}
             error["epoch"] = state.epoch + 1  # type: ignore[assignment]
         recorder.finish(state, status, reason=why, final=final, error=error)
-
-    def _record_lineage(self, lease: Lease, course: _Course) -> None:
-        with self.database.write() as session:
-            leases.beat(session, lease, lineage=course.lineage, encoding=course.encoding)
-            for kind, reason, detail in course.news:
-                leases.note(session, lease, kind, reason, detail)
 
     def _fail(self, lease: Lease, error: dict[str, Any]) -> None:
         try:
@@ -193,7 +189,7 @@ class _Course:
         before = job.lineage or {}
         self.exact = before.get("exact", True)
         self.fingerprint_before = before.get("fingerprint")
-        self.news: list[tuple[str, str, dict[str, Any]]] = []
+        self.news: list[News] = []
 
     @property
     def lineage(self) -> dict[str, Any]:
@@ -240,7 +236,9 @@ class _Course:
 
     def _evaluated(self, state: TrainingState, X: Any, T: Any) -> dict[str, float]:
         loss, metrics = self.training.loss, self.training.metrics
-        return evaluate(self.network, state.theta, X, T, loss=loss, metrics=metrics)
+        # Weights that are finite still, in a run that diverged, may well give a loss that is not.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return evaluate(self.network, state.theta, X, T, loss=loss, metrics=metrics)
 
     def _note_resume(self, state: TrainingState) -> None:
         where = {"epoch": state.epoch, "batch": state.batch}

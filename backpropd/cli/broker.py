@@ -6,6 +6,7 @@ wheel brings (the extra `embedded`), or, in the last resort, a SQLite file of it
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import sqlite3
 import tempfile
@@ -32,7 +33,9 @@ def private_broker(folder: Path) -> Broker:
         return sqlite_broker(folder)
     socket = folder / "broker.sock"
     if len(str(socket.resolve())) > LONGEST_SOCKET_PATH:
-        socket = Path(tempfile.mkdtemp(prefix="backpropd-")) / "broker.sock"
+        elsewhere = tempfile.mkdtemp(prefix="backpropd-")  # readable by its owner alone
+        atexit.register(shutil.rmtree, elsewhere, ignore_errors=True)
+        socket = Path(elsewhere) / "broker.sock"
     return Broker(
         url=f"redis+socket://{socket.resolve()}",
         command=server_command(program, socket.resolve(), folder.resolve()),

@@ -38,7 +38,8 @@ def worker_command(slots: int) -> list[str]:
     """A Celery worker with this many slots, and nothing of Celery that talks to other workers."""
     return [
         *[sys.executable, "-m", "celery", "--app", "worker.app", "--quiet", "worker"],
-        *["--pool", "prefork", "--concurrency", str(slots), "--loglevel", "INFO"],
+        *["--pool", "prefork", "--concurrency", str(slots)],
+        *["--loglevel", Settings().log_level],
         *["--without-gossip", "--without-mingle", "--without-heartbeat"],
     ]
 

@@ -51,7 +51,10 @@ def up(
 ) -> None:
     """Start broker, API, worker and reconciler, and keep them running until Ctrl-C."""
     check_host(host, without_keys=without_keys)
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        refuse(f"cannot make the folder {data}: {error.strerror}")
     with _locked(data), _listening(host, port) as listener:
         broker = _broker(data)
         database_url = os.environ.get(

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,13 @@ Weights = dict[str, NDArray[np.floating[Any]]]
 
 
 def named_weights(network: NetworkSpec, theta: NDArray[np.floating[Any]]) -> Weights:
-    """The arrays of a network in its flat parameter vector theta (P,)."""
+    """The arrays of a network in its flat parameter vector theta (P,).
+
+    Raises ValueError where theta is another network's.
+    """
+    if theta.shape != (network.parameter_count,):
+        detail = f"theta has shape {theta.shape}, not {network.parameter_count} parameters"
+        raise ValueError(detail)
     named: Weights = {}
     start = 0
     for shapes in network.layer_shapes():
@@ -47,7 +54,7 @@ def theta_bytes(theta: NDArray[np.floating[Any]]) -> bytes:
 
 def to_json(weights: Weights, about: Mapping[str, Any]) -> bytes:
     """{"weights": {name: rows}} beside what is known about them; every digit is kept."""
-    document = {**about, "weights": json_safe({n: w.tolist() for n, w in weights.items()})}
+    document = {**about, "weights": json_safe(weights)}
     return json.dumps(document, allow_nan=False).encode()
 
 
@@ -56,6 +63,15 @@ def to_npz(weights: Weights, about: Mapping[str, Any]) -> bytes:
     out = io.BytesIO()
     np.savez(out, **weights)  # type: ignore[arg-type]
     return out.getvalue()
+
+
+def from_npz(content: bytes) -> Weights:
+    """The arrays that `to_npz` wrote; raises ValueError for anything that is no such archive."""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, TypeError, OSError, EOFError, BadZipFile) as error:
+        raise ValueError("this is no archive of weights") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,9 @@ class LayerSpec(Spec):
     """A dense layer: every unit takes every value of the layers it is fed by."""
 
     name: Name = Field(
-        default="", description='Default: "output" for the last, "hidden", "hidden1", ... before.'
+        default="",
+        description='Default: "output" for the last, "hidden", "hidden1", ... before.',
+        json_schema_extra=lambda schema: schema.pop("default"),  # it depends on the place
     )
     units: Width = Field(description="How many units.")
     activation: ActivationName = Field(description="What makes a unit's output of its net input.")

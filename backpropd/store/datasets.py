@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backpropd.spec.canonical import new_id
@@ -30,13 +31,12 @@ def keep(
     columns: dict[str, Any],
 ) -> tuple[DatasetRow, bool]:
     """The dataset with this content, and whether it is new."""
-    known = session.scalar(
-        select(DatasetRow).where(
-            DatasetRow.tenant_id == tenant_id,
-            DatasetRow.sha256 == sha256,
-            DatasetRow.builtin == builtin,
-        )
+    same = select(DatasetRow).where(
+        DatasetRow.tenant_id == tenant_id,
+        DatasetRow.sha256 == sha256,
+        DatasetRow.builtin == builtin,
     )
+    known = session.scalar(same)
     if known is not None:
         return known, False
     row = DatasetRow(
@@ -53,18 +53,22 @@ def keep(
         size=len(content),
         created_at=now(),
     )
-    session.add(row)
-    session.flush()
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError:
+        # PostgreSQL lets two requests find nothing at once; the second to write waits for the
+        # first and is refused by the unique constraint: then the dataset is there.
+        return session.scalars(same).one(), False
     session.add(DatasetContentRow(tenant_id=tenant_id, dataset_id=row.id, content=content))
     session.flush()
     return row, True
 
 
-def find(session: Session, tenant_id: str, dataset_id: str) -> DatasetRow:
+def find(session: Session, tenant_id: str, dataset_id: str, *, lock: bool = False) -> DatasetRow:
     """The dataset with this id; raises NotFound, also for somebody else's."""
-    row = session.scalar(
-        select(DatasetRow).where(DatasetRow.tenant_id == tenant_id, DatasetRow.id == dataset_id)
-    )
+    query = select(DatasetRow).where(DatasetRow.tenant_id == tenant_id, DatasetRow.id == dataset_id)
+    row = session.scalar(query.with_for_update() if lock else query)
     if row is None:
         raise NotFound("dataset", dataset_id)
     return row
@@ -88,7 +92,8 @@ def list_page(
 
 def delete(session: Session, tenant_id: str, dataset_id: str) -> None:
     """Delete a dataset with its content; raises InUse where jobs need it."""
-    row = find(session, tenant_id, dataset_id)
+    # Locked first: a job that is being submitted with it is waited for, and then seen.
+    row = find(session, tenant_id, dataset_id, lock=True)
     jobs = session.scalars(
         select(JobRow.id).where(JobRow.dataset_id == dataset_id).limit(MOST_JOBS_NAMED)
     ).all()

@@ -34,11 +34,10 @@ def create(
     return row
 
 
-def find(session: Session, tenant_id: str, network_id: str) -> NetworkRow:
+def find(session: Session, tenant_id: str, network_id: str, *, lock: bool = False) -> NetworkRow:
     """The network with this id; raises NotFound, also for somebody else's."""
-    row = session.scalar(
-        select(NetworkRow).where(NetworkRow.tenant_id == tenant_id, NetworkRow.id == network_id)
-    )
+    query = select(NetworkRow).where(NetworkRow.tenant_id == tenant_id, NetworkRow.id == network_id)
+    row = session.scalar(query.with_for_update() if lock else query)
     if row is None:
         raise NotFound("network", network_id)
     return row
@@ -54,7 +53,8 @@ def list_page(
 
 def delete(session: Session, tenant_id: str, network_id: str) -> None:
     """Delete a network; raises InUse where jobs need it."""
-    row = find(session, tenant_id, network_id)
+    # Locked first: a job that is being submitted with it is waited for, and then seen.
+    row = find(session, tenant_id, network_id, lock=True)
     jobs = session.scalars(
         select(JobRow.id).where(JobRow.network_id == network_id).limit(MOST_JOBS_NAMED)
     ).all()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,8 @@ def extremes(
         HistoryBucketRow.bucket < last // size,
         HistoryBucketRow.min.is_not(None),
     )
-    table = np.array(session.execute(query).all(), dtype=np.float64).reshape(-1, 4)
+    # Number by number: numpy takes ten times as long to look into each row of SQLAlchemy's.
+    table = np.fromiter(chain.from_iterable(session.execute(query)), np.float64).reshape(-1, 4)
     epochs = np.concatenate([table[:, 0], table[:, 2]]).astype(np.int64)
     epochs, index = np.unique(epochs, return_index=True)
     return Extremes(epochs, np.concatenate([table[:, 1], table[:, 3]])[index])

@@ -26,22 +26,24 @@ def keep(
     epoch: int,
     content: bytes,
     metrics: dict[str, Any],
-) -> None:
+) -> bool:
     """Keep a snapshot, in the transaction of a beat; one that is there already stays.
 
-    A new best takes the place of the old one; of checkpoints the last two stay.
+    A new best takes the place of the old one; of checkpoints the last two stay. False says that a
+    resumed job came to other content than the one that is there and stays.
     """
+    sha256 = sha256_hex(content)
     known = session.scalar(
-        select(SnapshotRow.id).where(
+        select(SnapshotRow).where(
             SnapshotRow.job_id == lease.job_id,
             SnapshotRow.epoch == epoch,
             SnapshotRow.kind == kind,
         )
     )
     if known is not None and kind != CHECKPOINT:
-        return
+        return known.sha256 == sha256
     if known is not None:
-        _drop(session, [known])
+        _drop(session, [known.id])
     if kind in ("best", "final"):
         _drop(session, _ids(session, lease.job_id, kind))
     row = SnapshotRow(
@@ -53,7 +55,7 @@ def keep(
         attempt=lease.attempt,
         metrics=metrics,
         size=len(content),
-        sha256=sha256_hex(content),
+        sha256=sha256,
         created_at=now(),
     )
     session.add(row)
@@ -62,6 +64,7 @@ def keep(
     session.flush()
     if kind == CHECKPOINT:
         _drop(session, _ids(session, lease.job_id, CHECKPOINT)[CHECKPOINTS_KEPT:])
+    return True
 
 
 def drop_checkpoints(session: Session, job_id: str) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from backpropd.store import leases, snapshots
 from backpropd.store.database import Database
-from backpropd.store.errors import Corrupt, NotFound
+from backpropd.store.errors import Corrupt, Fenced, NotFound
 from backpropd.store.leases import Lease
-from backpropd.store.tables import SnapshotContentRow
+from backpropd.store.tables import SnapshotContentRow, SnapshotRow
 from tests.jobs import claim, mazur_job, submit
 
 
@@ -20,10 +22,10 @@ def lease(database: Database) -> Lease:
     return claim(database)[0]
 
 
-def keep(database: Database, lease: Lease, kind: str, epoch: int, content: bytes = b"x") -> None:
+def keep(database: Database, lease: Lease, kind: str, epoch: int, content: bytes = b"x") -> bool:
     with database.write() as session:
         leases.beat(session, lease)
-        snapshots.keep(session, lease, kind=kind, epoch=epoch, content=content, metrics={})
+        return snapshots.keep(session, lease, kind=kind, epoch=epoch, content=content, metrics={})
 
 
 def kept(database: Database, lease: Lease) -> list[tuple[str, int]]:
@@ -52,12 +54,55 @@ def test_only_the_last_best_stays(database: Database, lease: Lease) -> None:
 
 
 def test_what_is_kept_again_after_a_resume_stays_as_it_is(database: Database, lease: Lease) -> None:
-    keep(database, lease, "every", 10, b"first")
-    keep(database, lease, "every", 10, b"second")
+    assert keep(database, lease, "every", 10, b"first")
+    assert keep(database, lease, "every", 10, b"first")
+    assert not keep(database, lease, "every", 10, b"second")
     with database.read() as session:
         row = snapshots.find(session, lease.job_id, 10)
 
         assert snapshots.content(session, row) == b"first"
+
+
+def test_an_epoch_is_kept_for_every_reason_there_is(database: Database, lease: Lease) -> None:
+    for kind in ("every", "best", "final"):
+        keep(database, lease, kind, 10)
+
+    assert [("best", 10), ("every", 10), ("final", 10)] == sorted(kept(database, lease))
+
+
+def test_what_is_replaced_leaves_no_content_behind(database: Database, lease: Lease) -> None:
+    """
+    Content without a snapshot would be seen by nobody and fill the disk.
+    """
+    for epoch in range(1, 6):
+        keep(database, lease, "best", epoch)
+        keep(database, lease, "checkpoint", epoch)
+    with database.write() as session:
+        snapshots.drop_checkpoints(session, lease.job_id)
+    with database.read() as session:
+        contents = session.scalars(select(SnapshotContentRow.snapshot_id)).all()
+        rows = session.scalars(select(SnapshotRow.id)).all()
+
+    assert len(rows) == 1
+    assert rows == contents
+
+
+def test_a_checkpoint_is_never_taken_for_weights(database: Database, lease: Lease) -> None:
+    """
+    Its content is a whole TrainingState, in another format.
+    """
+    keep(database, lease, "checkpoint", 7)
+
+    with pytest.raises(NotFound), database.read() as session:
+        snapshots.find(session, lease.job_id, 7)
+
+
+def test_who_lost_the_lease_keeps_nothing(database: Database, lease: Lease) -> None:
+    stale = replace(lease, attempt=lease.attempt - 1)
+
+    with pytest.raises(Fenced):
+        keep(database, stale, "every", 1)
+    assert kept(database, lease) == []
 
 
 def test_two_checkpoints_stay_and_are_not_listed(database: Database, lease: Lease) -> None:

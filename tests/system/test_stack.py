@@ -1,0 +1,194 @@
+"""The real stack as processes on loopback: it trains, survives a kill, and stops whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from backpropd.client import Client, Problem
+from tests.jobs import iris_job, mazur_job
+
+pytestmark = pytest.mark.system
+FAST = {"BACKPROPD_BEAT_SECONDS": "0.2", "BACKPROPD_LEASE_SECONDS": "3"}
+
+
+class Stack:
+    """A `backpropd up` on a free port."""
+
+    def __init__(self, data: Path) -> None:
+        own = {k: v for k, v in os.environ.items() if not k.startswith("BACKPROPD_")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "backpropd.cli", "up", "--port", "0", "--data", str(data)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=own | FAST | {"BACKPROPD_CHECKPOINT_SECONDS": "0.2"},
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line.startswith("ready http://"), line
+        self.address = line.split()[1]
+        self.client = Client(self.address)
+
+    def children(self) -> list[psutil.Process]:
+        """Every process that it started, and theirs."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def trainers(self) -> list[psutil.Process]:
+        """The worker's processes, parent first."""
+        return [p for p in self.children() if "worker.app" in p.cmdline()]
+
+    def finished(self, job: dict[str, Any]) -> dict[str, Any]:
+        """The job once it has ended."""
+        return list(self.client.watch(job["id"]))[-1]
+
+    def stop(self) -> None:
+        """Ask it to stop, and see that nothing stays."""
+        children = self.children()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(10)
+        self.client.close()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        assert gone(children)
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    """Whether all of them end within some seconds."""
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    return not alive
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    """A running stack."""
+    stack = Stack(tmp_path / "data")
+    yield stack
+    if stack.process.poll() is None:
+        stack.stop()
+
+
+def test_mazur_over_http(stack: Stack, mazur: dict[str, Any]) -> None:
+    job = stack.finished(stack.client.submit(mazur_job(epochs=10_000)))
+    loss = stack.client.history(job["id"], metrics=["loss"])["series"]["loss"]
+
+    assert job["status"] == "succeeded"
+    assert len(loss) == 10_000
+    for updates in ("0", "1", "2", "10", "100", "1000", "9999"):
+        assert loss[int(updates)] == pytest.approx(
+            mazur["simultaneous"][updates]["error"], rel=1e-12
+        )
+    assert job["final"]["loss"] == pytest.approx(mazur["simultaneous"]["10000"]["error"], rel=1e-12)
+
+
+@pytest.mark.parametrize("victim", ["child", "worker"])
+def test_a_killed_workers_job_ends_with_the_same_bits(stack: Stack, victim: str) -> None:
+    spec = iris_job(epochs=1500)
+    undisturbed = stack.finished(stack.client.submit(spec))
+    job = stack.client.submit(spec)
+    for seen in stack.client.watch(job["id"]):
+        if seen["progress"]["epoch"] > 100:
+            break
+    trainers = stack.trainers()
+    for process in trainers[1:] if victim == "child" else trainers[:1]:
+        process.kill()
+    job = stack.finished(job)
+
+    def final(which: dict[str, Any]) -> str:
+        kept = stack.client.snapshots(which["id"])
+        return next(str(s["sha256"]) for s in kept if s["kind"] == "final")
+
+    assert job["status"] == "succeeded"
+    assert job["attempt"] > 1
+    assert final(undisturbed) == final(job)
+    assert stack.client.history(job["id"])["epoch"] == list(range(1, 1501))
+
+
+def test_a_killed_supervisor_leaves_no_orphan(stack: Stack) -> None:
+    children = stack.children()
+    stack.process.kill()
+    stack.process.wait(10)
+    assert stack.process.stdout is not None
+    stack.process.stdout.close()
+    stack.client.close()
+
+    assert len(children) > 5
+    assert gone(children)
+
+
+def test_a_second_start_on_the_folder_is_refused(stack: Stack, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "backpropd.cli", "up", "--port", "0"]
+    second = subprocess.run(
+        [*command, "--data", str(tmp_path / "data")],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert second.returncode == 3
+    assert "another `backpropd up` runs" in second.stderr
+
+
+def test_refusals_reach_the_client_with_their_places(stack: Stack) -> None:
+    with pytest.raises(Problem) as caught:
+        stack.client.submit(mazur_job(epochs=0, loss="nothing"))
+
+    assert caught.value.status == 422
+    assert {error["pointer"] for error in caught.value.errors} == {
+        "/training/epochs",
+        "/training/loss",
+    }
+
+
+def test_a_running_job_is_paused_resumed_and_cancelled(stack: Stack) -> None:
+    client = stack.client
+    job = client.submit(iris_job(epochs=100_000))
+    wait_until(lambda: client.job(job["id"])["progress"]["epoch"] > 10)
+    client.pause(job["id"])
+    wait_until(lambda: client.job(job["id"])["status"] == "paused")
+    client.resume(job["id"])
+    wait_until(lambda: client.job(job["id"])["status"] == "running")
+    client.cancel(job["id"])
+    wait_until(lambda: client.job(job["id"])["status"] == "cancelled")
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait for something that must come true."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_other_machines_are_refused_without_keys(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "backpropd.cli", "up", "--host", "0.0.0.0"]
+    refused = subprocess.run(
+        [*command, "--data", str(tmp_path)], check=False, capture_output=True, text=True, timeout=60
+    )
+
+    assert refused.returncode == 1
+    assert "no keys" in refused.stderr
+
+
+def test_the_demo_shows_the_articles_figures_and_exits_well() -> None:
+    demo = subprocess.run(
+        [sys.executable, "-m", "backpropd.cli", "demo"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+
+    assert demo.returncode == 0, demo.stderr
+    for figure in ("0.298371109", "0.291027774", "0.291027924", "0.0000351085"):
+        assert figure in demo.stdout
+    assert "Test accuracy" in demo.stdout
