@@ -7,6 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag
+from pydantic.config import JsonDict
 
 from backpropd.spec.base import Finite, Flag, Matrix, Name, Spec, Text, Vector, by_name
 from backpropd.spec.faults import Fault, pointer_to, unknown_name
@@ -80,13 +81,18 @@ InitSpec = Annotated[
 ]
 
 
+def _without_default(schema: JsonDict) -> None:
+    """For the OpenAPI document: the default depends on the layer's place."""
+    schema.pop("default")
+
+
 class LayerSpec(Spec):
     """A dense layer: every unit takes every value of the layers it is fed by."""
 
     name: Name = Field(
         default="",
         description='Default: "output" for the last, "hidden", "hidden1", ... before.',
-        json_schema_extra=lambda schema: schema.pop("default"),  # it depends on the place
+        json_schema_extra=_without_default,
     )
     units: Width = Field(description="How many units.")
     activation: ActivationName = Field(description="What makes a unit's output of its net input.")
