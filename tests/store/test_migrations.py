@@ -16,7 +16,7 @@ from sqlalchemy import inspect
 from backpropd.store.database import Database
 from backpropd.store.migrate import WrongSchema, check_schema, config, upgrade
 from backpropd.store.tables import Base
-from tests.databases import KINDS, Postgres
+from tests.databases import KINDS, Postgres, migrated
 
 
 @pytest.fixture(params=KINDS)
@@ -81,7 +81,7 @@ def test_many_may_migrate_at_once(empty: Database) -> None:
     Every process of a deployment may run the migrations at its start.
     """
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: upgrade(Database(str_url(empty))), range(4)))
+        list(pool.map(lambda _: migrated(str_url(empty)), range(4)))
 
     check_schema(empty)
 
