@@ -68,11 +68,11 @@ def test_backward_is_the_slope_of_the_loss(
     if kinked:  # where a net input stands on the kink, no difference can say its slope
         Z = network.forward(theta, X).Z
         at_kink = min(np.abs(Z[each.name]).min() for each in network.layers)
-        if at_kink < 1e-3:
+        if at_kink < 0.05:
             return
 
     T = targets_for(loss, rng, rows)
-    error = check_gradient(network, theta, X, T, loss=LOSSES[loss], epsilon=1e-5)
+    error = check_gradient(network, theta, X, T, loss=LOSSES[loss], epsilon=1e-3)
 
     assert error < 1e-7
 
@@ -108,7 +108,7 @@ def test_every_combination_is_checked_and_the_trace_agrees(
     biases = [g for n, view in views.items() if n.endswith("bias") for g in view]
     assert list(traced.gradient.values()) == pytest.approx(weights, rel=1e-10, abs=1e-14)
     assert list(traced.bias_gradient.values()) == pytest.approx(biases, rel=1e-10, abs=1e-14)
-    assert check_gradient(network, theta, X, T, loss=LOSSES[loss], epsilon=1e-5) < 1e-7
+    assert check_gradient(network, theta, X, T, loss=LOSSES[loss], epsilon=1e-3) < 1e-7
 
 
 def test_a_wrong_derivative_is_found() -> None:
