@@ -2,45 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from backpropd.engine.activations import ACTIVATIONS
 from backpropd.engine.arrays import Array
 from backpropd.engine.losses import Loss
 from backpropd.engine.network import Network
 
+Draw = Callable[[], np.random.Generator]
 
-def gradient_of(network: Network, theta: Array, X: Array, T: Array, *, loss: Loss) -> Array:
-    """dE/dtheta (P,) of the mean loss over samples X (B, I), T (B, O), by backpropagation."""
-    seen = network.forward(theta, X)
-    activation = ACTIVATIONS[network.output_layer.activation]
-    delta = loss.delta(activation, seen.net_output, seen.output, T) / len(X)
+
+def gradient_of(
+    network: Network, theta: Array, X: Array, T: Array, *, loss: Loss, draw: Draw | None = None
+) -> Array:
+    """dE/dtheta (P,) of the mean loss over X (B, I), T (B, O), penalties too, by backpropagation.
+
+    `draw` makes, each time it is called, the same generator anew: then it is the gradient of a
+    training step, with the noise and dropout that this generator gives.
+    """
+    theta = theta.copy()  # running statistics move in training
     gradient = np.zeros_like(theta)
-    network.backward(theta, seen, delta, gradient)
+    seen = network.forward(theta, X, rng=draw() if draw else None)
+    network.backward(theta, seen, seen.deltas(loss, T), gradient)
+    if network.penalty is not None:
+        network.penalty.add_gradient(theta, gradient, slice(None))
     return gradient
 
 
 def check_gradient(
-    network: Network, theta: Array, X: Array, T: Array, *, loss: Loss, epsilon: float
+    network: Network,
+    theta: Array,
+    X: Array,
+    T: Array,
+    *,
+    loss: Loss,
+    epsilon: float,
+    draw: Draw | None = None,
 ) -> float:
     """The largest relative error of backward's gradient against central differences.
 
     Of fourth order, (8 (E(+e) - E(-e)) - (E(+2e) - E(-2e))) / 12 e, so that an epsilon near 1e-3
     leaves little truncation and little rounding (Abramowitz & Stegun 1964, 25.3.6). Relative to the
-    largest entry of either gradient, as single entries may be 0.
+    largest entry of either gradient (or 1e-5), as single entries, and flat ones, may be 0.
     """
-    analytic = gradient_of(network, theta, X, T, loss=loss)
-    numeric = np.empty_like(theta)
+    analytic = gradient_of(network, theta, X, T, loss=loss, draw=draw)
+    numeric = np.zeros_like(theta)
 
     def loss_at(index: int, steps: int) -> float:
         moved = theta.copy()
         moved[index] += steps * epsilon
-        seen = network.forward(moved, X)
-        return float(loss.value(seen.net_output, seen.output, T).mean())
+        penalty = network.penalty.value(moved) if network.penalty is not None else 0.0
+        seen = network.forward(moved, X, rng=draw() if draw else None)
+        return float(seen.losses(loss, T).mean()) + penalty
 
-    for index in range(theta.size):
+    for index in np.flatnonzero(network.learnable).tolist():
         near = loss_at(index, 1) - loss_at(index, -1)
         far = loss_at(index, 2) - loss_at(index, -2)
         numeric[index] = (8 * near - far) / (12 * epsilon)
-    scale = max(np.abs(analytic).max(), np.abs(numeric).max(), 1e-8)
+    scale = max(np.abs(analytic).max(), np.abs(numeric).max(), 1e-5)
     return float(np.abs(analytic - numeric).max() / scale)

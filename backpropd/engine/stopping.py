@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from math import isnan
 
 
-def better(metric: str, value: float, than: float | None, *, by: float) -> bool:
-    """Whether a metric has improved by more than `by`: accuracies grow, losses fall."""
+def better(value: float, than: float | None, *, grows: bool, by: float) -> bool:
+    """Whether a number has improved by more than `by`; NaN is never better."""
     if than is None:
         return not isnan(value)
-    return value > than + by if metric.endswith("accuracy") else value < than - by
+    return value > than + by if grows else value < than - by
 
 
 @dataclass(slots=True)
@@ -27,18 +27,26 @@ class Stopping:
     """When to end before the last epoch; Prechelt 1998, "Early Stopping - But When?"."""
 
     loss_below: float | None
+    error_below: float | None  # the share of samples that are classified wrongly
+    updates: int | None  # ends at the epoch in which so many are reached
     patience: int | None  # epochs without improvement of `monitor`
     min_delta: float  # how much counts as improvement
     monitor: str  # a column of the history
+    monitor_grows: bool  # whether more of it is better
 
-    def verdict(self, row: Mapping[str, float], memory: Patience) -> str | None:
+    def verdict(self, row: Mapping[str, float], memory: Patience, *, updates: int) -> str | None:
         """The reason to stop after an epoch with these results, or None; updates `memory`."""
         if self.loss_below is not None and row["loss"] < self.loss_below:
             return "loss_below"
+        if self.error_below is not None and 1 - row["accuracy"] < self.error_below:
+            return "error_below"
+        if self.updates is not None and updates >= self.updates:
+            return "updates"
         if self.patience is None:
             return None
-        if better(self.monitor, row[self.monitor], memory.best, by=self.min_delta):
-            memory.best, memory.epochs_since = row[self.monitor], 0
+        value = row[self.monitor]
+        if better(value, memory.best, grows=self.monitor_grows, by=self.min_delta):
+            memory.best, memory.epochs_since = value, 0
         else:
             memory.epochs_since += 1
         return "patience" if memory.epochs_since >= self.patience else None

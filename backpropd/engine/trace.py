@@ -6,7 +6,10 @@ so that each is a check of the other.
 Units are i1, i2, ... for inputs and o1, o2, ... for outputs; hidden ones are h1, h2, ..., or
 h1_1, h1_2, h2_1, ... where there are several hidden layers. Weights are w1, w2, ... through all
 layers, row by row, as Mazur counts them; b1_h1 is the bias of h1, in layer 1. A plus marks a value
-after the update.
+after the update. Connections that share one weight have one symbol, a shared bias is b1.
+
+It is a step of gradient descent on the loss alone: penalties, momentum and the like are left out,
+as are noise and dropout.
 """
 
 from __future__ import annotations
@@ -17,7 +20,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from backpropd.engine.activations import ACTIVATIONS
 from backpropd.engine.arrays import Array
 from backpropd.engine.losses import Loss
 from backpropd.engine.network import INPUTS, Layer, Network
@@ -92,9 +94,13 @@ class _Tracer:
         self.units = _unit_symbols(network)
         self.values: dict[str, float] = {}
         views = network.layout.views(theta)
-        self.weights = dict(self._weight_symbols(views))
+        # By unit, what feeds it: (source unit, weight symbol, 1 or -1 where it is the opposite).
+        self.weights = dict(self._weight_symbols(theta))
         self.biases = {
-            unit: (f"b{number}_{unit}", float(views[f"{layer.name}.bias"][row]))
+            unit: (
+                f"b{number}" if layer.share_bias else f"b{number}_{unit}",
+                float(views[f"{layer.name}.bias"][row]),
+            )
             for number, layer in enumerate(network.layers, start=1)
             if layer.use_bias
             for row, unit in enumerate(self.units[layer.name])
@@ -122,10 +128,13 @@ class _Tracer:
     def _forward(self, layer: Layer) -> None:
         units = self.units[layer.name]
         for unit in units:
-            terms = [f"{symbol}*out_{source}" for source, symbol in self.weights[unit]]
+            terms = [f"{_signed(w, sign)}*out_{source}" for source, w, sign in self.weights[unit]]
             net = sum(
-                self.values[symbol] * self.values[f"out_{source}"]
-                for source, symbol in self.weights[unit]
+                (
+                    sign * self.values[symbol] * self.values[f"out_{source}"]
+                    for source, symbol, sign in self.weights[unit]
+                ),
+                start=0.0,
             )
             if unit in self.biases:
                 symbol, bias = self.biases[unit]
@@ -133,10 +142,10 @@ class _Tracer:
                 self._write(symbol, bias, "forward", layer.name, unit, symbol, "the bias")
             formula = " + ".join(terms)
             self._write(f"net_{unit}", net, "forward", layer.name, unit, formula, "net input")
-        activation = ACTIVATIONS[layer.activation]
+        activation = layer.activation
         Y = activation.forward(self._vector("net", units))
         for unit, y in zip(units, Y.tolist(), strict=True):
-            formula = f"{layer.activation}(net_{unit}) = {activation.formula}"
+            formula = f"{activation.name}(net_{unit}) = {activation.formula}"
             self._write(f"out_{unit}", y, "forward", layer.name, unit, formula, "output")
 
     def _errors(self) -> None:
@@ -145,7 +154,8 @@ class _Tracer:
         for unit, target in zip(units, self.t.tolist(), strict=True):
             self._write(f"target_{unit}", target, "error", layer.name, unit, "given", "target")
         Z, Y = self._vector("net", units), self._vector("out", units)
-        terms = self.loss.terms(Z[None], Y[None], self.t[None])[0].tolist()
+        logits = layer.activation.logit_slope * Z
+        terms = self.loss.terms(logits[None], Y[None], self.t[None])[0].tolist()
         for unit, term in zip(units, terms, strict=True):
             formula = f"{unit}'s share of {self.loss.formula}"
             self._write(f"E_{unit}", term, "error", layer.name, unit, formula, "error of an output")
@@ -155,7 +165,7 @@ class _Tracer:
 
     def _deltas(self, layer: Layer) -> None:
         units = self.units[layer.name]
-        activation = ACTIVATIONS[layer.activation]
+        activation = layer.activation
         is_output = layer is self.network.output_layer
         dE_dY = self._output_slopes(units) if is_output else self._hidden_slopes(layer)
         Z, Y = self._vector("net", units), self._vector("out", units)
@@ -165,11 +175,11 @@ class _Tracer:
             for j, unit in enumerate(units):
                 if j == k or not activation.elementwise:
                     symbol, slope = f"dout_{by}_dnet_{unit}", float(J[k, j])
-                    formula = f"{layer.activation}': {activation.derivative}"
+                    formula = f"{activation.name}': {activation.derivative}"
                     meaning = "how an output follows a net input"
                     self._write(symbol, slope, "backward", layer.name, unit, formula, meaning)
-        fused = self.loss.fused_delta if is_output else None
-        deltas = (dE_dY @ J if fused is None else fused(Y, self.t)).tolist()
+        fused = self.loss.fused_delta(Y, self.t) if is_output else None
+        deltas = (dE_dY @ J if fused is None else activation.logit_slope * fused).tolist()
         for unit, delta in zip(units, deltas, strict=True):
             if fused is not None:
                 formula = f"out_{unit} - target_{unit}, the factors' product in closed form"
@@ -197,9 +207,9 @@ class _Tracer:
         for unit in self.units[layer.name]:
             total = 0.0
             terms: list[str] = []
-            for reader, symbol in self._readers(layer, unit):
-                term = self.values[f"delta_{reader}"] * self.values[symbol + plus]
-                formula = f"delta_{reader} * {symbol}{plus}"
+            for reader, symbol, sign in self._readers(layer, unit):
+                term = self.values[f"delta_{reader}"] * sign * self.values[symbol + plus]
+                formula = f"delta_{reader} * {_signed(symbol, sign)}{plus}"
                 meaning = f"what reaches {unit} through {reader}"
                 name = f"dE_{reader}_dout_{unit}"
                 self._write(name, term, "backward", layer.name, unit, formula, meaning)
@@ -212,29 +222,52 @@ class _Tracer:
 
     def _gradients(self, layer: Layer) -> None:
         for unit in self.units[layer.name]:
-            delta = self.values[f"delta_{unit}"]
-            for source, symbol in self.weights[unit]:
-                y = self.values[f"out_{source}"]
-                formula, meaning = f"out_{source}", "how a net input follows a weight"
-                name = f"dnet_{unit}_d{symbol}"
+            fed: dict[str, list[tuple[str, int]]] = {}
+            for source, symbol, sign in self.weights[unit]:
+                fed.setdefault(symbol, []).append((source, sign))
+            for symbol, sources in fed.items():
+                formula = " + ".join(_signed(f"out_{source}", sign) for source, sign in sources)
+                y = sum((sign * self.values[f"out_{source}"] for source, sign in sources), 0.0)
+                name, meaning = f"dnet_{unit}_d{symbol}", "how a net input follows a weight"
                 self._write(name, y, "backward", layer.name, unit, formula, meaning)
-                formula, meaning = f"delta_{unit} * out_{source}", "gradient of a weight"
-                name = f"dE_total_d{symbol}"
-                self._write(name, delta * y, "backward", layer.name, unit, formula, meaning)
-                self.out.gradient[symbol] = delta * y
+        for symbol, units in self._users(layer).items():
+            terms = [f"delta_{unit} * dnet_{unit}_d{symbol}" for unit in units]
+            formula, meaning = " + ".join(terms), "gradient of a weight"
+            gradient = sum(
+                (self.values[f"delta_{u}"] * self.values[f"dnet_{u}_d{symbol}"] for u in units),
+                start=0.0,
+            )
+            name = f"dE_total_d{symbol}"
+            self._write(name, gradient, "backward", layer.name, units[0], formula, meaning)
+            self.out.gradient[symbol] = gradient
+        for symbol, units in self._bias_users(layer).items():
+            formula = " + ".join(f"delta_{unit}" for unit in units)
+            meaning = "gradient of a bias, whose input is 1"
+            gradient = sum((self.values[f"delta_{unit}"] for unit in units), start=0.0)
+            name = f"dE_total_d{symbol}"
+            self._write(name, gradient, "backward", layer.name, units[0], formula, meaning)
+            self.out.bias_gradient[symbol] = gradient
+
+    def _users(self, layer: Layer) -> dict[str, list[str]]:
+        """Weight symbol -> the units it feeds."""
+        users: dict[str, list[str]] = {}
+        for unit in self.units[layer.name]:
+            for symbol in dict.fromkeys(symbol for _, symbol, _ in self.weights[unit]):
+                users.setdefault(symbol, []).append(unit)
+        return users
+
+    def _bias_users(self, layer: Layer) -> dict[str, list[str]]:
+        users: dict[str, list[str]] = {}
+        for unit in self.units[layer.name]:
             if unit in self.biases:
-                symbol = self.biases[unit][0]
-                formula, meaning = f"delta_{unit}", "gradient of a bias, whose input is 1"
-                name = f"dE_total_d{symbol}"
-                self._write(name, delta, "backward", layer.name, unit, formula, meaning)
-                self.out.bias_gradient[symbol] = delta
+                users.setdefault(self.biases[unit][0], []).append(unit)
+        return users
 
     def _update(self, layer: Layer) -> None:
-        for unit in self.units[layer.name]:
-            for _, symbol in self.weights[unit]:
-                self._move(layer, unit, symbol, layer.train_weights)
-            if unit in self.biases:
-                self._move(layer, unit, self.biases[unit][0], layer.train_biases)
+        for symbol, units in self._users(layer).items():
+            self._move(layer, units[0], symbol, layer.train_weights)
+        for symbol, units in self._bias_users(layer).items():
+            self._move(layer, units[0], symbol, layer.train_biases)
 
     def _move(self, layer: Layer, unit: str, symbol: str, trained: bool) -> None:
         old = self.values[symbol]
@@ -250,7 +283,7 @@ class _Tracer:
         x = self._vector("out", self.units[INPUTS])
         seen = self.network.forward(theta, x[None])
         self.out.outputs_after = seen.output[0].tolist()
-        error = float(self.loss.value(seen.net_output, seen.output, self.t[None])[0])
+        error = float(seen.losses(self.loss, self.t[None])[0])
         formula, meaning = "E_total, from the updated weights", "total error after the step"
         self._write("E_total+", error, "update", layer.name, "", formula, meaning)
 
@@ -263,38 +296,49 @@ class _Tracer:
         out.updated_biases = {u: self.values[f"{s}+"] for u, (s, _) in self.biases.items()}
 
     def _layout_symbols(self) -> Iterator[str]:
+        """Symbols in the order of theta."""
         for layer in self.network.layers:
-            for unit in self.units[layer.name]:
-                yield from (symbol for _, symbol in self.weights[unit])
-            if layer.use_bias:
-                yield from (self.biases[unit][0] for unit in self.units[layer.name])
+            window = self.network.layout.window[f"{layer.name}.weight"]
+            first = self.first_weight[layer.name]
+            yield from (f"w{first + k}" for k in range(window.stop - window.start))
+            yield from self._bias_users(layer)
 
-    def _weight_symbols(
-        self, views: dict[str, Array]
-    ) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-        """For each unit, (source unit, weight symbol) for everything that feeds it."""
-        number = 0
+    def _weight_symbols(self, theta: Array) -> Iterator[tuple[str, list[tuple[str, str, int]]]]:
+        """For each unit, (source unit, weight symbol, sign) for everything that feeds it."""
+        number = 1
+        self.first_weight: dict[str, int] = {}
         for layer in self.network.layers:
+            self.first_weight[layer.name] = number
             sources = [unit for source in layer.sources for unit in self.units[source]]
-            for unit, row in zip(
-                self.units[layer.name], views[f"{layer.name}.weight"].tolist(), strict=True
-            ):
+            units = self.units[layer.name]
+            window = self.network.layout.window[f"{layer.name}.weight"]
+            stretch = theta[window.start : window.stop].tolist()
+            ties = window.ties
+            if ties is None:
+                ties = np.arange(1, len(stretch) + 1).reshape(window.shape)
+            written: set[str] = set()
+            for unit, row in zip(units, ties.tolist(), strict=True):
                 fed = []
-                for source, weight in zip(sources, row, strict=True):
-                    number += 1
-                    symbol, meaning = f"w{number}", f"weight from {source} to {unit}"
-                    self._write(symbol, weight, "forward", layer.name, unit, symbol, meaning)
-                    fed.append((source, symbol))
+                for source, tie in zip(sources, row, strict=True):
+                    if tie == 0:
+                        continue  # no connection
+                    symbol, meaning = f"w{number + abs(tie) - 1}", f"weight from {source} to {unit}"
+                    if symbol not in written:
+                        value = stretch[abs(tie) - 1]
+                        self._write(symbol, value, "forward", layer.name, unit, symbol, meaning)
+                        written.add(symbol)
+                    fed.append((source, symbol, 1 if tie > 0 else -1))
                 yield unit, fed
+            number += len(stretch)
 
-    def _readers(self, layer: Layer, unit: str) -> Iterator[tuple[str, str]]:
-        """(unit above, weight symbol) for everything that this unit feeds."""
+    def _readers(self, layer: Layer, unit: str) -> Iterator[tuple[str, str, int]]:
+        """(unit above, weight symbol, sign) for everything that this unit feeds."""
         for above in self.network.layers:
             if layer.name in above.sources:
                 for reader in self.units[above.name]:
-                    for source, symbol in self.weights[reader]:
+                    for source, symbol, sign in self.weights[reader]:
                         if source == unit:
-                            yield reader, symbol
+                            yield reader, symbol, sign
 
     def _vector(self, kind: str, units: list[str]) -> Array:
         return np.array([self.values[f"{kind}_{unit}"] for unit in units])
@@ -306,6 +350,20 @@ class _Tracer:
             value = float(value)
         self.values[symbol] = value
         self.out.steps.append(Step(symbol, value, phase, layer, unit, formula, why))
+
+
+def _signed(symbol: str, sign: int) -> str:
+    return symbol if sign > 0 else f"-{symbol}"
+
+
+def fault_of_trace(network: Network) -> str | None:
+    """Why a network can't be traced, as a sentence, or None."""
+    for layer in network.layers:
+        if layer.normalization is not None:
+            return f"{layer.name} normalizes its net inputs, which one sample's step does not show"
+        if layer.activation.learned:
+            return f"{layer.name}'s activation {layer.activation.name} learns numbers of its own"
+    return None
 
 
 def _unit_symbols(network: Network) -> dict[str, list[str]]:

@@ -13,14 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from backpropd.engine.activations import ACTIVATIONS
 from backpropd.engine.arrays import Array
 from backpropd.engine.losses import Loss
-from backpropd.engine.metrics import METRICS
-from backpropd.engine.network import Network, evaluate
-from backpropd.engine.optimizers import Optimizer
+from backpropd.engine.metrics import Metric, Tally
+from backpropd.engine.network import Network, Pass, evaluate
+from backpropd.engine.objective import BatchObjective
+from backpropd.engine.optimizers import Method, Optimizer, Rule
+from backpropd.engine.order import epoch_order
+from backpropd.engine.regularizers import Clip
 from backpropd.engine.schedules import Schedule
-from backpropd.engine.state import TrainingState
+from backpropd.engine.state import TrainingState, generator
+from backpropd.engine.statistics import columns as statistics_columns
+from backpropd.engine.statistics import layer_statistics
 from backpropd.engine.stopping import Stopping, better
 
 LAYERWISE = "layerwise"
@@ -32,6 +36,7 @@ class Data:
 
     inputs: Array
     targets: Array
+    weights: Array | None  # (N,): how much each sample counts in training
     validation_inputs: Array | None
     validation_targets: Array | None
 
@@ -44,14 +49,17 @@ class Training:
     loss: Loss
     optimizer: Optimizer
     schedule: Schedule
-    learning_rate: float
     epochs: int
     batch_size: int | None  # 1 is online learning, None the full batch
-    shuffle: bool
+    order: str  # of samples: see order.ORDERS
     update_order: str  # "simultaneous", or "layerwise": a layer moves before the deltas below it
-    metrics: tuple[str, ...]
+    clip: Clip | None
+    metrics: tuple[Metric, ...]
+    statistics: bool  # whether every epoch measures each layer
     stopping: Stopping
     best: str | None  # the column whose best epoch's weights are kept
+    best_grows: bool  # whether more of it is better
+    restore_best: bool  # whether the run ends with those weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,7 @@ class Block:
 
     @property
     def ended(self) -> str | None:
-        """Why this is the last block: epochs, loss_below, patience, diverged; else None."""
+        """Why this is the last block: epochs, loss_below, patience, diverged, ...; else None."""
         return self.state.ended
 
 
@@ -89,8 +97,8 @@ def fit(
 
     Row k of a block holds what the forward passes of epoch k saw, each before its own update; the
     `val_` columns are measured after the epoch's last update. Where an epoch's loss or weights are
-    not finite, its row is the last, `ended` is "diverged", and the state holds the weights from the
-    start of that epoch.
+    not finite, its row is the last, `ended` is "diverged", `diverged_in` of the state names the
+    layer where it showed first, and the state holds the weights from the start of that epoch.
     """
     course = _Course(training, data, state)
     rows: list[dict[str, float]] = []
@@ -103,6 +111,8 @@ def fit(
         if row is not None:
             rows.append(row)
         if row is None or state.ended or mark(state.epoch) or course.interrupted:
+            if state.ended and training.restore_best and state.best_theta is not None:
+                state.theta[:] = state.best_theta
             yield course.block(rows, presented)
             if state.ended:
                 return
@@ -115,17 +125,22 @@ class _Course:
 
     def __init__(self, training: Training, data: Data, state: TrainingState) -> None:
         self.training, self.data, self.state = training, data, state
+        self.network = training.network
         self.samples = len(data.inputs)
         self.batch_size = min(training.batch_size or self.samples, self.samples)
+        self.batches = math.ceil(self.samples / self.batch_size)
         self.gradient = np.zeros_like(state.theta)
-        self.rng = np.random.Generator(np.random.PCG64())
-        self.rng.bit_generator.state = state.order
-        self.in_sequence = np.arange(self.samples)
-        self.order = self.in_sequence
+        self.order_rng = generator(state.order)
+        self.noise_rng = generator(state.noise)
+        self.order = np.arange(self.samples)
         self.interrupted = False
-        self.columns = ["loss", *training.metrics]
+        self.seen: Pass | None = None  # of the last batch
+        self.tally = Tally(training.metrics, self.network.outputs)
+        self.columns = list(self.tally.columns)
         if data.validation_inputs is not None:
             self.columns += [f"val_{name}" for name in self.columns]
+        if training.statistics:
+            self.columns += statistics_columns(self.network)
         if state.batch:
             self.order = self._drawn()
 
@@ -135,8 +150,9 @@ class _Course:
         self.interrupted = False
         if state.batch == 0:
             self._begin_epoch()
+        row = None
         # Overflow is no news to warn of: it is what divergence looks like, and is looked for.
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             while True:
                 start = state.batch * self.batch_size
                 finite = self._batch(self.order[start : start + self.batch_size])
@@ -144,9 +160,13 @@ class _Course:
                 presented += min(self.batch_size, self.samples - start)
                 self.interrupted = enough()
                 if not finite or state.batch * self.batch_size >= self.samples:
-                    return self._end_epoch(), presented
+                    row = self._end_epoch()
+                    break
                 if self.interrupted:
-                    return None, presented
+                    break
+        if self.network.random:
+            state.noise = dict(self.noise_rng.bit_generator.state)
+        return row, presented
 
     def block(self, rows: list[dict[str, float]], samples: int) -> Block:
         """The finished epochs as columns; the last of them is the state's, or the diverged one."""
@@ -155,72 +175,122 @@ class _Course:
         return Block(last - len(rows) + 1, columns, samples, self.state)
 
     def _begin_epoch(self) -> None:
-        state = self.state
-        state.sums = [0.0] * (1 + len(self.training.metrics))
-        state.epoch_theta[:] = state.theta
+        self.state.sums = self.tally.zeros()
+        self.state.epoch_theta[:] = self.state.theta
         self.order = self._drawn()
 
     def _drawn(self) -> NDArray[np.intp]:
-        return self.rng.permutation(self.samples) if self.training.shuffle else self.in_sequence
+        return epoch_order(self.training.order, self.samples, self.order_rng)
 
     def _batch(self, rows: NDArray[np.intp]) -> bool:
         """One update from these rows; whether their loss was finite."""
         training, state = self.training, self.state
         X, T = self.data.inputs[rows], self.data.targets[rows]
-        seen = training.network.forward(state.theta, X)
-        Z, Y = seen.net_output, seen.output
-        loss = float(training.loss.value(Z, Y, T).sum(dtype=np.float64))
-        state.sums[0] += loss
-        for column, metric in enumerate(training.metrics, start=1):
-            state.sums[column] += float(METRICS[metric](Y, T).sum())
-        activation = ACTIVATIONS[training.network.output_layer.activation]
-        delta = training.loss.delta(activation, Z, Y, T)
-        delta /= len(rows)
+        weights = None if self.data.weights is None else self.data.weights[rows]
+        self.seen = seen = self.network.forward(state.theta, X, rng=self.noise_rng)
+        losses = seen.losses(training.loss, T)
+        loss = float((losses if weights is None else weights * losses).sum(dtype=np.float64))
+        self.tally.add(state.sums, loss, seen.output, T)
+        if not math.isfinite(loss):
+            state.diverged_in = seen.not_finite() or self.network.output_layer.name
+            return False
         state.step += 1
-        layerwise = training.update_order == LAYERWISE
-        training.network.backward(
-            state.theta, seen, delta, self.gradient, on_layer=self._update if layerwise else None
+        error_rose = state.last_loss is not None and loss > state.last_loss
+        state.last_loss = loss
+        if isinstance(training.optimizer, Method):
+            objective = BatchObjective(self.network, training.loss, X, T, weights)
+            training.optimizer.advance(state.theta, state.slots, state.memory, objective)
+        else:
+            self._descend(seen, seen.deltas(training.loss, T, weights=weights), error_rose)
+        if self.network.held:
+            self.network.hold(state.theta)
+        return True
+
+    def _descend(self, seen: Pass, delta: Array, error_rose: bool) -> None:
+        """Move theta by the gradient: all at once, or each layer before the deltas below it."""
+        theta, layerwise = self.state.theta, self.training.update_order == LAYERWISE
+
+        def update(stretch: slice) -> None:
+            self._update(stretch, error_rose)
+
+        self.network.backward(
+            theta, seen, delta, self.gradient, on_layer=update if layerwise else None
         )
         if not layerwise:
-            self._update(slice(None))
-        return math.isfinite(loss)
+            update(slice(None))
 
-    def _update(self, stretch: slice) -> None:
-        training, state = self.training, self.state
-        if training.network.frozen is not None:
-            self.gradient[stretch][training.network.frozen[stretch]] = 0
-        training.optimizer.update(
-            state.theta[stretch],
-            self.gradient[stretch],
+    def _update(self, stretch: slice, error_rose: bool) -> None:
+        state, optimizer, network = self.state, self.training.optimizer, self.network
+        assert isinstance(optimizer, Rule)
+        theta, g = state.theta[stretch], self.gradient[stretch]
+        if network.penalty is not None:
+            network.penalty.add_gradient(state.theta, self.gradient, stretch)
+        if network.frozen is not None:
+            g[network.frozen[stretch]] = 0
+        if self.training.clip is not None:
+            self.training.clip.clip(self.gradient, network.layout.windows)
+        rate = self._rate()
+        if optimizer.weight_decay:
+            decay = optimizer.weight_decay * theta * network.trainable[stretch]
+            if optimizer.decoupled:
+                theta -= rate * decay
+            else:
+                g += decay
+        optimizer.update(
+            theta,
+            g,
             state.slots[:, stretch],
-            learning_rate=training.schedule.rate(training.learning_rate, epoch=state.epoch + 1),
+            learning_rate=rate,
             step=state.step,
+            error_rose=error_rose,
         )
 
+    def _rate(self) -> float:
+        """The learning rate of this update."""
+        training, state = self.training, self.state
+        schedule, base = training.schedule, training.optimizer.learning_rate
+        if schedule.per == "update":
+            total = training.epochs * self.batches
+            return schedule.rate(base, state.step - 1, total, state.schedule)
+        return schedule.rate(base, state.epoch, training.epochs, state.schedule)
+
     def _end_epoch(self) -> dict[str, float]:
-        state = self.state
-        sums = zip(["loss", *self.training.metrics], state.sums, strict=True)
-        row = {name: total / self.samples for name, total in sums}
+        state, training = self.state, self.training
+        row = self.tally.read(state.sums, self.samples)
         if self.data.validation_inputs is not None:
             row |= self._validation()
+        if training.statistics:
+            assert self.seen is not None
+            row |= layer_statistics(
+                self.network, state.theta, state.epoch_theta, self.gradient, self.seen
+            )
         state.batch = 0
-        state.order = dict(self.rng.bit_generator.state)
+        state.order = dict(self.order_rng.bit_generator.state)
         if not (math.isfinite(row["loss"]) and np.isfinite(state.theta).all()):
+            state.diverged_in = state.diverged_in or self._layer_of_first_bad_weight()
             state.theta[:] = state.epoch_theta
             state.ended = "diverged"
             return row
         state.epoch += 1
         self._keep_best(row)
-        state.ended = self.training.stopping.verdict(row, state.patience)
-        if state.ended is None and state.epoch >= self.training.epochs:
+        if training.schedule.listens:
+            training.schedule.listen(row, state.schedule)
+        state.ended = training.stopping.verdict(row, state.patience, updates=state.step)
+        if state.ended is None and state.epoch >= training.epochs:
             state.ended = "epochs"
         return row
+
+    def _layer_of_first_bad_weight(self) -> str:
+        for window in self.network.layout.windows:
+            if not np.isfinite(self.state.theta[window.start : window.stop]).all():
+                return window.name.rsplit(".", 1)[0]
+        return self.network.output_layer.name
 
     def _validation(self) -> dict[str, float]:
         assert self.data.validation_inputs is not None
         assert self.data.validation_targets is not None
         measured = evaluate(
-            self.training.network,
+            self.network,
             self.state.theta,
             self.data.validation_inputs,
             self.data.validation_targets,
@@ -231,7 +301,7 @@ class _Course:
 
     def _keep_best(self, row: dict[str, float]) -> None:
         """Keep the weights after this epoch where the chosen column is the best so far."""
-        state, metric = self.state, self.training.best
-        if metric is not None and better(metric, row[metric], state.best_value, by=0.0):
+        state, metric, grows = self.state, self.training.best, self.training.best_grows
+        if metric is not None and better(row[metric], state.best_value, grows=grows, by=0.0):
             state.best_theta = state.theta.copy()
             state.best_value, state.best_epoch = row[metric], state.epoch

@@ -11,7 +11,7 @@ from backpropd.engine import LOSSES, trace_step
 from tests.engine.networks import THETA, mazur_network, train
 
 X, T = np.array([[0.05, 0.10]]), np.array([[0.01, 0.99]])
-SAMPLE = {"loss": LOSSES["half_squared_error"], "learning_rate": 0.5}
+SAMPLE = {"loss": LOSSES.standard("half_squared_error"), "learning_rate": 0.5}
 
 
 @pytest.mark.parametrize("order", ["simultaneous", "layerwise"])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from backpropd.engine import INITIALIZERS, Network, TrainingState, evaluate
+from backpropd.engine import INITIALIZERS, TrainingState, evaluate
 from tests.engine.networks import (
     THETA,
     begin,
@@ -19,6 +19,7 @@ from tests.engine.networks import (
     data_of,
     layer,
     mazur_network,
+    network_of,
     train,
     training_of,
 )
@@ -29,7 +30,7 @@ XV, TV = RNG.normal(size=(5, 2)), RNG.uniform(size=(5, 2))
 BUSY: dict[str, Any] = {
     "epochs": 7,
     "batch_size": 4,
-    "shuffle": True,
+    "order": "shuffled",
     "momentum": 0.9,
     "learning_rate": 0.2,
     "best": "val_loss",
@@ -115,13 +116,10 @@ def test_one_seed_is_one_run_and_another_is_another() -> None:
 
 
 def test_frozen_parameters_keep_their_bits() -> None:
-    network = Network(
-        inputs=2,
-        layers=[
-            layer("hidden", 2, "tanh", "inputs", train_weights=False),
-            layer("output", 2, "linear", "hidden", train_biases=False),
-        ],
-        dtype="float64",
+    network = network_of(
+        2,
+        layer("hidden", 2, "tanh", "inputs", train_weights=False),
+        layer("output", 2, "linear", "hidden", train_biases=False),
     )
     state, _ = train(network, THETA, X, T, epochs=20, momentum=0.5, learning_rate=0.1)
 
@@ -149,9 +147,7 @@ def test_patience_ends_after_so_many_epochs_without_improvement() -> None:
     Weights that never move never improve, so patience counts from the first epoch.
     """
     frozen = {"train_weights": False, "train_biases": False}
-    network = Network(
-        inputs=2, layers=[layer("o", 2, "linear", "inputs", **frozen)], dtype="float64"
-    )
+    network = network_of(2, layer("o", 2, "linear", "inputs", **frozen), dtype="float64")
     state, columns = train(network, np.zeros(6), X, T, epochs=50, stop={"patience": 4})
 
     assert state.ended == "patience"
@@ -172,7 +168,7 @@ def test_the_best_epochs_weights_are_kept() -> None:
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_divergence_ends_with_the_last_finite_weights(dtype: str) -> None:
-    network = Network(inputs=2, layers=[layer("o", 2, "linear", "inputs")], dtype=dtype)
+    network = network_of(2, layer("o", 2, "linear", "inputs"), dtype=dtype)
     training = training_of(network, epochs=5000, learning_rate=1e3)
     state = begin(training, np.full(6, 0.1, dtype))
     _, columns = crank(training, data_of(X.astype(dtype), T.astype(dtype)), state)
@@ -191,7 +187,7 @@ def test_validation_is_measured_after_the_epochs_updates() -> None:
     state = begin(training, THETA)
     _, columns = crank(training, data_of(X, T, XV, TV), state)
     final = evaluate(
-        training.network, state.theta, XV, TV, loss=training.loss, metrics=("accuracy",)
+        training.network, state.theta, XV, TV, loss=training.loss, metrics=training.metrics
     )
 
     assert final == {"loss": columns["val_loss"][-1], "accuracy": columns["val_accuracy"][-1]}
@@ -215,18 +211,15 @@ def test_xor_is_learned_with_a_shortcut() -> None:
     """
     Rumelhart's 2-1-1 network: one hidden unit, the inputs feed the output too.
     """
-    network = Network(
-        inputs=2,
-        layers=[
-            layer("hidden", 1, "logistic", "inputs"),
-            layer("output", 1, "logistic", "inputs", "hidden"),
-        ],
-        dtype="float64",
+    network = network_of(
+        2,
+        layer("hidden", 1, "logistic", "inputs"),
+        layer("output", 1, "logistic", "inputs", "hidden"),
     )
     patterns = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], float)
     targets = np.array([[0], [1], [1], [0]], float)
     rng = np.random.default_rng(1)
-    draw = INITIALIZERS["uniform"](low=-1.0, high=1.0)  # type: ignore[call-arg]
+    draw = INITIALIZERS.standard("uniform", low=-1.0, high=1.0)
     names = {window.name: draw for window in network.layout.windows}
     theta = network.initial(given={}, draw=names, rng=rng)
     state, _ = train(
@@ -239,13 +232,9 @@ def test_xor_is_learned_with_a_shortcut() -> None:
 
 def test_a_cycle_and_an_unknown_source_are_refused() -> None:
     with pytest.raises(ValueError, match="cycle"):
-        Network(
-            inputs=1,
-            layers=[layer("a", 1, "tanh", "b"), layer("b", 1, "tanh", "a")],
-            dtype="float64",
-        )
+        network_of(1, layer("a", 1, "tanh", "b"), layer("b", 1, "tanh", "a"))
     with pytest.raises(ValueError, match="no layer"):
-        Network(inputs=1, layers=[layer("a", 1, "tanh", "x")], dtype="float64")
+        network_of(1, layer("a", 1, "tanh", "x"), dtype="float64")
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -299,10 +288,8 @@ def compare(
 ) -> None:
     """Go on from where scikit-learn stands, both of us, and end at the same weights."""
     units = targets.shape[1]
-    network = Network(
-        inputs=4,
-        layers=[layer("hidden", 5, hidden, "inputs"), layer("output", units, output, "hidden")],
-        dtype="float64",
+    network = network_of(
+        4, layer("hidden", 5, hidden, "inputs"), layer("output", units, output, "hidden")
     )
 
     def flat(weights: Any, biases: Any) -> Any:
