@@ -44,7 +44,8 @@ def check_gradient(
 
     Of fourth order, (8 (E(+e) - E(-e)) - (E(+2e) - E(-2e))) / 12 e, so that an epsilon near 1e-3
     leaves little truncation and little rounding (Abramowitz & Stegun 1964, 25.3.6). Relative to the
-    largest entry of either gradient (or 1e-5), as single entries, and flat ones, may be 0.
+    largest entry of either gradient, as single entries may be 0, or to what rounding of the loss
+    can hide where the whole gradient nearly vanishes.
     """
     analytic = gradient_of(network, theta, X, T, loss=loss, draw=draw)
     numeric = np.zeros_like(theta)
@@ -60,5 +61,6 @@ def check_gradient(
         near = loss_at(index, 1) - loss_at(index, -1)
         far = loss_at(index, 2) - loss_at(index, -2)
         numeric[index] = (8 * near - far) / (12 * epsilon)
-    scale = max(np.abs(analytic).max(), np.abs(numeric).max(), 1e-5)
+    hidden = 1e-4 * (1 + abs(loss_at(0, 0)))
+    scale = max(np.abs(analytic).max(), np.abs(numeric).max(), hidden)
     return float(np.abs(analytic - numeric).max() / scale)
