@@ -36,17 +36,25 @@ def ours(name: str, hidden: int, batch: int, epochs: int) -> Callable[[], None]:
     spec = parse(JobSpec, {"network": network, "dataset": "x", "training": training})
     assert isinstance(spec.network, NetworkSpec)
     built = build_network(spec.network, dtype="float64")
-    rules = build_training(built, spec.training, spec.snapshots, task="regression")
+    rules = build_training(
+        built,
+        spec.network,  # type: ignore[arg-type]
+        spec.training,
+        spec.history,
+        spec.snapshots,
+        task="regression",
+    )
     ready = prepare(dataset, spec.training, rng=generators(1).split)
     data = Data(
         inputs=ready.inputs,
         targets=ready.targets,
+        weights=None,
         validation_inputs=None,
         validation_targets=None,
     )
 
     def run() -> None:
-        state = start(spec.network, rules, seed=1)  # type: ignore[arg-type]
+        state = start(spec.network, rules, generators(1))  # type: ignore[arg-type]
         for _ in fit(rules, data, state, enough=lambda: False, mark=lambda epoch: False):
             pass
 

@@ -13,8 +13,9 @@ from backpropd.spec.base import parse
 from backpropd.spec.build import fault_of_targets
 from backpropd.spec.canonical import draw_seed
 from backpropd.spec.faults import Fault, Invalid
-from backpropd.spec.job import JobSpec, check_job
+from backpropd.spec.job import JobSpec
 from backpropd.spec.network import NetworkSpec
+from backpropd.spec.rules import check_job
 from backpropd.store import datasets, jobs, networks
 from backpropd.store.database import Session
 from backpropd.store.errors import NotFound
@@ -33,8 +34,9 @@ class Submission:
 
     @property
     def training(self) -> dict[str, Any]:
-        """How to train, with the seed drawn."""
+        """How to train, with the seed drawn and the metrics named."""
         out = self.spec.training.model_dump(mode="json")
+        out["metrics"] = [each.short for each in self.spec.training.metrics_for(self.dataset.task)]
         if out["seed"] is None:
             out["seed"] = draw_seed()
         return out
@@ -63,7 +65,7 @@ def check(session: Session, tenant_id: str, spec: JobSpec) -> Submission:
     if dataset is not None:
         fault = fault_of_targets(spec.training.loss, dataset.targets)
         if fault is not None:
-            detail = f"For {spec.training.loss}, {fault}."
+            detail = f"For {spec.training.loss.name}, {fault}."
             faults.append(Fault("/training/loss", "loss_mismatch", detail))
     if faults or network is None or dataset is None:
         raise Invalid(faults)

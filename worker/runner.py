@@ -122,17 +122,18 @@ class Runner:
 
     def _end(self, recorder: Recorder, course: _Course, state: TrainingState, why: str) -> None:
         final = course.measured(state)
-        error = None
+        error: dict[str, Any] | None = None
         status = JobStatus.SUCCEEDED
         if why == "diverged":
             status = JobStatus.FAILED
             detail = (
-                f"In epoch {state.epoch + 1} the loss or a weight was no finite number any more. "
+                f"In epoch {state.epoch + 1} a number was not finite any more, first in the layer "
+                f"{state.diverged_in!r}. "
                 f"The weights from the end of epoch {state.epoch} are kept as final; a smaller "
                 "learning_rate, or scaled inputs, may help."
             )
             error = {"code": "diverged", "title": "Diverged", "detail": detail}
-            error["epoch"] = state.epoch + 1  # type: ignore[assignment]
+            error |= {"epoch": state.epoch + 1, "layer": state.diverged_in}
         recorder.finish(state, status, reason=why, final=final, error=error)
 
     def _fail(self, lease: Lease, error: dict[str, Any]) -> None:
@@ -175,13 +176,19 @@ class _Course:
         self.seed = job.seed
         self.network = build_network(self.network_spec, dtype=self.spec.training.dtype)
         self.training: Training = build_training(
-            self.network, self.spec.training, self.spec.snapshots, task=self.dataset.task
+            self.network,
+            self.network_spec,
+            self.spec.training,
+            self.spec.history,
+            self.spec.snapshots,
+            task=self.dataset.task,
         )
-        streams = generators(job.seed)
-        self.prepared: Prepared = prepare(self.dataset, self.spec.training, rng=streams.split)
+        self.streams = generators(job.seed, self.spec.training.seeds)
+        self.prepared: Prepared = prepare(self.dataset, self.spec.training, rng=self.streams.split)
         self.data = Data(
             inputs=self.prepared.inputs,
             targets=self.prepared.targets,
+            weights=self.prepared.weights,
             validation_inputs=self.prepared.validation_inputs,
             validation_targets=self.prepared.validation_targets,
         )
@@ -197,6 +204,7 @@ class _Course:
         return {
             "dataset_sha256": self.dataset.sha256,
             "seed": self.seed,
+            "seeds": self.spec.training.seeds.model_dump(),
             "exact": self.exact,
             "fingerprint": self.fingerprint,
         }
@@ -222,7 +230,7 @@ class _Course:
                     continue
                 self._note_resume(state)
                 return state
-        return start(self.network_spec, self.training, seed=self.seed)
+        return start(self.network_spec, self.training, self.streams)
 
     def measured(self, state: TrainingState) -> dict[str, float]:
         """Loss and metrics with these weights over the whole training and validation sets."""

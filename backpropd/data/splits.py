@@ -28,3 +28,23 @@ def split(
     elif len(held_back) == rows:
         held_back = held_back[1:]
     return np.setdiff1d(np.arange(rows), held_back), held_back
+
+
+def fold(
+    rows: int,
+    rng: np.random.Generator,
+    *,
+    fold: int,
+    folds: int,
+    labels: NDArray[np.int64] | None,
+) -> tuple[Rows, Rows]:
+    """(training rows, held-back rows) of one of several folds, each ascending.
+
+    All folds of one generator's state are disjoint and cover every row; their sizes differ by one
+    at most, and with labels (N,) so do the shares of each class.
+    """
+    order = rng.permutation(rows)
+    if labels is not None:
+        order = order[np.argsort(labels[order], kind="stable")]
+    held_back = np.sort(order[fold::folds])
+    return np.setdiff1d(np.arange(rows), held_back), held_back

@@ -116,7 +116,8 @@ class AccuracyWithin(_Mean):
     tolerance: float = setting(0.4, "How near.", above=0)
 
     def of_samples(self, Y: Array, T: Array) -> Array:
-        return (np.abs(Y - T) < self.tolerance).all(axis=-1).astype(np.float64)
+        near = (np.abs(Y - T) < self.tolerance).all(axis=-1)
+        return np.asarray(near, np.float64)
 
 
 @METRICS.add("top_k_accuracy")

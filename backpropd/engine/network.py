@@ -64,7 +64,9 @@ class Pass:
     kept: dict[str, Array] = field(default_factory=dict)  # dropout: 0, or 1 / (1 - p)
     normal: dict[str, Any] = field(default_factory=dict)  # what a normalization keeps for backward
     activation: dict[str, Activation] = field(default_factory=dict)  # with what it has learned
-    output_slope: dict[str, Array] = field(default_factory=dict)  # dE/dY of an output layer that learns more
+    output_slope: dict[str, Array] = field(
+        default_factory=dict
+    )  # dE/dY of an output layer that learns more
 
     @property
     def output(self) -> Array:
@@ -93,7 +95,9 @@ class Pass:
             delta *= weights[:, None]
         if activation.learned:
             dY = loss.gradient(self.output, T) / len(T)
-            self.output_slope[self.output_layer.name] = dY if weights is None else dY * weights[:, None]
+            self.output_slope[self.output_layer.name] = (
+                dY if weights is None else dY * weights[:, None]
+            )
         return delta
 
     def not_finite(self) -> str | None:
@@ -187,7 +191,7 @@ class Network:
             name = layer.name
             fed = [outputs[source] for source in layer.sources]
             X_layer = fed[0] if len(fed) == 1 else np.concatenate(fed, axis=1)
-            Z = X_layer @ views[f"{name}.weight"].T
+            Z: Array = X_layer @ views[f"{name}.weight"].T
             if layer.use_bias:
                 Z += views[f"{name}.bias"]
             if layer.normalization is not None:
@@ -278,7 +282,9 @@ class Network:
                 dZ = delta
                 if name in seen.output_slope:
                     activation = seen.activation[name]
-                    extra |= activation.learned_gradient(seen.output_slope[name], seen.Z[name], seen.Y[name])
+                    extra |= activation.learned_gradient(
+                        seen.output_slope[name], seen.Z[name], seen.Y[name]
+                    )
             elif name in dE_dout:
                 dY = dE_dout[name]
                 if name in seen.kept:

@@ -24,6 +24,7 @@ class Optimizer(Part):
     full_batch: ClassVar[bool] = False  # makes sense only where every step sees every sample
     needs_squared: ClassVar[bool] = False  # works on a sum of squares alone
     scheduled: ClassVar[bool] = True  # has a learning rate, which a schedule may change
+    looks_around: ClassVar[bool] = False  # asks for the error in more places than one: a Method
     learning_rate: float
 
     @property
@@ -76,6 +77,7 @@ class Method(Optimizer):
     """Finds the next theta by looking at the error in more places than one."""
 
     full_batch = True
+    looks_around = True
 
     def advance(
         self, theta: Array, slots: Array, memory: dict[str, float], objective: Objective

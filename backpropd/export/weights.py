@@ -1,6 +1,8 @@
 """A network's weights in the formats of the contract, each array under its layer's name.
 
-Names inside are `{layer}.weight` of shape (units, fan_in) and `{layer}.bias` of shape (units,).
+Names inside are `{layer}.weight` of shape (units, fan_in) and `{layer}.bias` of shape (units,);
+what is shared or tied stands written out. Layers that normalize or learn more have more arrays of
+shape (units,), `{layer}.gain` for one.
 A new format is one function in the mapping at the end.
 """
 
@@ -17,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backpropd.export.numbers import json_safe
+from backpropd.spec.build import build_network
 from backpropd.spec.network import NetworkSpec
 
 Weights = dict[str, NDArray[np.floating[Any]]]
@@ -30,16 +33,7 @@ def named_weights(network: NetworkSpec, theta: NDArray[np.floating[Any]]) -> Wei
     if theta.shape != (network.parameter_count,):
         detail = f"theta has shape {theta.shape}, not {network.parameter_count} parameters"
         raise ValueError(detail)
-    named: Weights = {}
-    start = 0
-    for shapes in network.layer_shapes():
-        for kind in ("weight", "bias"):
-            shape = shapes[kind]
-            if shape is not None:
-                size = int(np.prod(shape))
-                named[f"{shapes['name']}.{kind}"] = theta[start : start + size].reshape(shape)
-                start += size
-    return named
+    return build_network(network, dtype=str(theta.dtype)).layout.views(theta)
 
 
 def theta_of(content: bytes, dtype: str) -> NDArray[np.floating[Any]]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, Tag
 
-from backpropd.spec.base import OBJECT, TEXT, Count, Spec, Text, text_or
+from backpropd.spec.base import OBJECT, TEXT, Count, Flag, Spec, Text, text_or
 from backpropd.spec.dataset import InlineDatasetSpec
 from backpropd.spec.faults import Fault
 from backpropd.spec.limits import LIMITS
-from backpropd.spec.names import OUTPUTS_OF_LOSS, Metric
 from backpropd.spec.network import NetworkSpec
-from backpropd.spec.training import TrainingSpec
+from backpropd.spec.training import TrainingSpec, column_fault
 
 SPEC_VERSION = 1  # a worker claims only jobs whose version it knows
 
@@ -31,8 +30,8 @@ class HistorySpec(Spec):
     every: Count = Field(
         default=1, description="Epochs between rows: 1, 1 + every, ... and the last one."
     )
-    layers: Literal[False] = Field(
-        default=False, description="Statistics of every layer; not offered yet."
+    layers: Flag = Field(
+        default=False, description="Statistics of every layer: see GET /v1/jobs/ID/layers."
     )
 
 
@@ -40,7 +39,15 @@ class SnapshotsSpec(Spec):
     """Which weights are kept besides the initial and the final ones."""
 
     every: Count | None = Field(default=None, description="Epochs between snapshots.")
-    best: Metric | None = Field(default=None, description="Keep those of its best epoch.")
+    best: Text | None = Field(
+        default=None,
+        description="Keep those of the best epoch by this column of the history; default: "
+        "val_loss with validation, else loss. null keeps none.",
+    )
+
+    @classmethod
+    def faults_in(cls, raw: Mapping[str, Any]) -> Iterable[Fault]:
+        yield from column_fault("/best", raw.get("best"))
 
 
 class JobSpec(Spec):
@@ -83,7 +90,19 @@ class JobSpec(Spec):
     )
     webhook: None = Field(default=None, description="Not offered yet.")
 
+    @classmethod
+    def filled(cls, raw: dict[str, Any]) -> dict[str, Any]:
+        """The column whose best epoch is kept, where none is named."""
+        snapshots, training = raw.get("snapshots", {}), raw.get("training")
+        if isinstance(snapshots, dict) and "best" not in snapshots:
+            validated = isinstance(training, dict) and bool(training.get("validation"))
+            raw["snapshots"] = {**snapshots, "best": "val_loss" if validated else "loss"}
+        return raw
+
     def faults(self) -> Iterable[Fault]:
+        if self.training.stop.restore_best and self.snapshots.best is None:
+            detail = "restore_best needs snapshots.best, which says what is best."
+            yield Fault("/training/stop/restore_best", "contradiction", detail)
         best = self.snapshots.best or "loss"
         if best.startswith("val_") and self.training.validation is None:
             detail = f"{best} needs training.validation."
@@ -96,42 +115,3 @@ class JobBatchSpec(Spec):
     jobs: tuple[dict[str, Any], ...] = Field(
         min_length=1, max_length=LIMITS.batch_jobs, description="As in POST /v1/jobs, each."
     )
-
-
-def check_job(
-    network: NetworkSpec,
-    training: TrainingSpec,
-    snapshots: SnapshotsSpec,
-    *,
-    rows: int,
-    inputs: int,
-    outputs: int,
-    task: str,
-) -> Iterator[Fault]:
-    """What is wrong between a network, a dataset of this shape, and the way to train."""
-    if inputs != network.inputs:
-        detail = f"The dataset has {inputs} input columns; the network takes {network.inputs}."
-        yield Fault("/dataset", "shape_mismatch", detail)
-    if outputs != network.outputs:
-        detail = f"The dataset has {outputs} target columns; the network has {network.outputs}"
-        yield Fault("/dataset", "shape_mismatch", f"{detail} outputs.")
-    yield from check_loss(network, training.loss, "/training/loss")
-    if training.validation is not None and rows < 2:
-        detail = f"Of {rows} row nothing can be held back."
-        yield Fault("/training/validation", "out_of_range", detail)
-    for pointer, metric in (
-        ("/training/stop/monitor", training.stop.monitor),
-        ("/snapshots/best", snapshots.best),
-    ):
-        if metric is not None and metric.endswith("accuracy") and task != "classification":
-            detail = f"{metric} is measured in classification; this dataset's task is {task}."
-            yield Fault(pointer, "contradiction", detail)
-
-
-def check_loss(network: NetworkSpec, loss: str, pointer: str) -> Iterator[Fault]:
-    """Whether the loss goes with what the output layer gives."""
-    allowed = OUTPUTS_OF_LOSS.get(loss)
-    output = network.layers[-1]
-    if allowed is not None and output.activation not in allowed:
-        detail = f"{loss} goes with {' or '.join(allowed)} outputs; yours are {output.activation}."
-        yield Fault(pointer, "loss_mismatch", detail)

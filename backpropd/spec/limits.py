@@ -14,6 +14,7 @@ class Limits:
     layers: int = 64
     units: int = 8192  # of one layer, and inputs
     parameters: int = 20_000_000
+    optimizer_numbers: int = 100_000_000  # that an optimizer keeps, or solves for, at once
     epochs: int = 1_000_000
     body_bytes: int = 65 * MEBIBYTE
     dataset_bytes: int = 64 * MEBIBYTE
@@ -24,6 +25,7 @@ class Limits:
     batch_jobs: int = 1000
     page: int = 1000
     history_page: int = 100_000  # epochs in one JSON answer
+    history_columns: int = 1000  # metrics of a job
     compare_jobs: int = 100
     predict_rows: int = 100_000
     trace_parameters: int = 2000

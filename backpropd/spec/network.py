@@ -2,83 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Discriminator, Field, Tag
+from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
-from backpropd.spec.base import Finite, Flag, Matrix, Name, Spec, Text, Vector, by_name
+from backpropd.spec.base import Finite, Flag, Matrix, Name, Spec, Text, Vector
 from backpropd.spec.faults import Fault, pointer_to, unknown_name
 from backpropd.spec.limits import LIMITS
-from backpropd.spec.names import ActivationName
+from backpropd.spec.parts import ActivationChoice, InitChoice, NormalizationChoice, standard
 
 INPUTS = "inputs"
 Width = Annotated[int, Field(strict=True, ge=1, le=LIMITS.units)]
 
 
-class GlorotUniformSpec(Spec):
-    """U(-r, r), r = sqrt(6 / (fan_in + fan_out)); Glorot & Bengio 2010."""
-
-    name: Literal["glorot_uniform"] = "glorot_uniform"
-
-
-class GlorotNormalSpec(Spec):
-    """N(0, 2 / (fan_in + fan_out)); Glorot & Bengio 2010."""
-
-    name: Literal["glorot_normal"] = "glorot_normal"
-
-
-class HeUniformSpec(Spec):
-    """U(-r, r), r = sqrt(6 / fan_in); He et al. 2015."""
-
-    name: Literal["he_uniform"] = "he_uniform"
-
-
-class HeNormalSpec(Spec):
-    """N(0, 2 / fan_in); He et al. 2015."""
-
-    name: Literal["he_normal"] = "he_normal"
-
-
-class UniformSpec(Spec):
-    """U(low, high), as the classic papers give it."""
-
-    name: Literal["uniform"] = "uniform"
-    low: Finite = Field(default=-0.5, description="The smallest value.")
-    high: Finite = Field(default=0.5, description="Above every value; more than low.")
-
-    def faults(self) -> Iterable[Fault]:
-        if not self.low < self.high:
-            yield Fault("/high", "out_of_range", f"high ({self.high}) is above low ({self.low}).")
-
-
-class NormalSpec(Spec):
-    """N(mean, std^2)."""
-
-    name: Literal["normal"] = "normal"
-    mean: Finite = Field(default=0.0, description="The mean.")
-    std: Annotated[Finite, Field(gt=0)] = Field(default=0.1, description="Standard deviation.")
-
-
-class ConstantSpec(Spec):
-    """Every entry the same."""
-
-    name: Literal["constant"] = "constant"
-    value: Finite = Field(default=0.0, description="The value.")
-
-
-InitSpec = Annotated[
-    Annotated[GlorotUniformSpec, Tag("as:glorot_uniform")]
-    | Annotated[GlorotNormalSpec, Tag("as:glorot_normal")]
-    | Annotated[HeUniformSpec, Tag("as:he_uniform")]
-    | Annotated[HeNormalSpec, Tag("as:he_normal")]
-    | Annotated[UniformSpec, Tag("as:uniform")]
-    | Annotated[NormalSpec, Tag("as:normal")]
-    | Annotated[ConstantSpec, Tag("as:constant")],
-    Discriminator(by_name),
-]
+Share = Annotated[Finite, Field(ge=0, lt=1)]
+NotNegative = Annotated[Finite, Field(ge=0)]
+Tie = Annotated[int, Field(strict=True, ge=-LIMITS.parameters, le=LIMITS.parameters)]
+Ties = Annotated[tuple[Annotated[tuple[Tie, ...], Field(min_length=1)], ...], Field(min_length=1)]
 
 
 def _without_default(schema: JsonDict) -> None:
@@ -95,7 +39,7 @@ class LayerSpec(Spec):
         json_schema_extra=_without_default,
     )
     units: Width = Field(description="How many units.")
-    activation: ActivationName = Field(description="What makes a unit's output of its net input.")
+    activation: ActivationChoice = Field(description="What makes a unit's output of its net input.")
     sources: tuple[Text, ...] = Field(
         default=(),
         alias="from",
@@ -105,11 +49,55 @@ class LayerSpec(Spec):
         default=None, description="weights[j][i]: to unit j from input i; drawn where absent."
     )
     biases: Vector | None = Field(default=None, description="One a unit; drawn where absent.")
-    init: InitSpec = Field(default=GlorotUniformSpec(), description="How weights are drawn.")
-    bias_init: InitSpec = Field(default=ConstantSpec(), description="How biases are drawn.")
+    init: InitChoice = Field(
+        default=standard("init", "glorot_uniform"), description="How weights are drawn."
+    )
+    bias_init: InitChoice = Field(
+        default=standard("init", "constant"), description="How biases are drawn."
+    )
     use_bias: Flag = Field(default=True, description="Whether units have a bias.")
+    share_bias: Flag = Field(default=False, description="One bias for all units of the layer.")
     train_weights: Flag = Field(default=True, description="Whether training moves the weights.")
     train_biases: Flag = Field(default=True, description="Whether training moves the biases.")
+    tied: Ties | None = Field(
+        default=None,
+        description="tied[j][i], like weights: connections with one number share a weight, -k is "
+        "the opposite of k, and 0 is no connection.",
+    )
+    mask: Ties | None = Field(
+        default=None, description="mask[j][i], like weights: 1 where there is a connection, else 0."
+    )
+    normalization: NormalizationChoice | None = Field(
+        default=None, description="Of net inputs, before the activation."
+    )
+    dropout: Share = Field(
+        default=0.0, description="The share of outputs that are 0 in a training step; inverted."
+    )
+    noise: NotNegative = Field(
+        default=0.0, description="Deviation of normal noise added to outputs in training."
+    )
+    l1: NotNegative = Field(default=0.0, description="Adds l1 * sum |w| to what is made small.")
+    l2: NotNegative = Field(default=0.0, description="Adds l2 / 2 * sum w^2.")
+    max_norm: Annotated[Finite, Field(gt=0)] | None = Field(
+        default=None, description="The longest that the weights into one unit may be."
+    )
+
+    @property
+    def ties(self) -> Ties | None:
+        """Which connections share a weight, whether said by `tied` or by `mask`; numbers from 1.
+
+        With a mask every connection has a weight of its own.
+        """
+        if self.mask is not None:
+            count = itertools.count(1)
+            return tuple(tuple(next(count) if one else 0 for one in row) for row in self.mask)
+        if self.tied is None:
+            return None
+        found = sorted({abs(tie) for row in self.tied for tie in row if tie})
+        place = {tie: index for index, tie in enumerate(found, start=1)} | {0: 0}
+        return tuple(
+            tuple(place[abs(tie)] * (1 if tie > 0 else -1) for tie in row) for row in self.tied
+        )
 
     def faults(self) -> Iterable[Fault]:
         if self.biases is not None and not self.use_bias:
@@ -119,6 +107,21 @@ class LayerSpec(Spec):
             yield Fault("/biases", "shape_mismatch", detail)
         if len(set(self.sources)) != len(self.sources):
             yield Fault("/from", "duplicate", "A layer is fed by each source once.")
+        yield from self._tie_faults()
+
+    def _tie_faults(self) -> Iterator[Fault]:
+        if self.mask is not None and self.tied is not None:
+            detail = "Give `tied` or `mask`; a 0 in `tied` is no connection, too."
+            yield Fault("/mask", "contradiction", detail)
+        if self.mask is not None and {one for row in self.mask for one in row} - {0, 1}:
+            yield Fault("/mask", "out_of_range", "A mask is of 0 and 1.")
+        if self.max_norm is not None and (self.mask or self.tied):
+            detail = "max_norm shortens the weights of whole units, which `tied` and `mask` forbid."
+            yield Fault("/max_norm", "contradiction", detail)
+        if self.share_bias and not self.use_bias:
+            yield Fault("/share_bias", "contradiction", "There is no bias: use_bias is false.")
+        if self.share_bias and self.biases is not None and len(set(self.biases)) > 1:
+            yield Fault("/biases", "contradiction", "share_bias is true, so all are equal.")
 
 
 class NetworkSpec(Spec):
@@ -141,6 +144,9 @@ class NetworkSpec(Spec):
 
     name: Text | None = Field(default=None, description="For people; need not be unique.")
     inputs: Width = Field(description="How many values one sample has.")
+    input_noise: NotNegative = Field(
+        default=0.0, description="Deviation of normal noise added to inputs in training."
+    )
     layers: tuple[LayerSpec, ...] = Field(
         min_length=1, max_length=LIMITS.layers, description="The last one is the output."
     )
@@ -157,11 +163,16 @@ class NetworkSpec(Spec):
 
     @property
     def parameter_count(self) -> int:
-        """All weights and biases."""
-        return sum(
-            layer.units * (self.fan_in(layer) + (1 if layer.use_bias else 0))
-            for layer in self.layers
-        )
+        """Weights, biases and all else that lies in theta; what is shared counts once."""
+        return sum(self._parameters_of(layer) for layer in self.layers)
+
+    def _parameters_of(self, layer: LayerSpec) -> int:
+        ties = layer.ties
+        weights = layer.units * self.fan_in(layer)
+        if ties is not None:
+            weights = max(abs(tie) for row in ties for tie in row)
+        biases = (1 if layer.share_bias else layer.units) if layer.use_bias else 0
+        return weights + biases + len(_other_arrays(layer)) * layer.units
 
     @property
     def flops_per_sample(self) -> int:
@@ -179,6 +190,7 @@ class NetworkSpec(Spec):
                 "name": layer.name,
                 "weight": [layer.units, self.fan_in(layer)],
                 "bias": [layer.units] if layer.use_bias else None,
+                "others": {name: [layer.units] for name in _other_arrays(layer)},
             }
             for layer in self.layers
         ]
@@ -216,24 +228,57 @@ class NetworkSpec(Spec):
 
     def faults(self) -> Iterable[Fault]:
         for index, layer in enumerate(self.layers):
-            if layer.weights is not None:
-                yield from self._weight_faults(index, layer)
+            for field in ("weights", "tied", "mask"):
+                if getattr(layer, field) is not None:
+                    yield from self._shape_faults(index, layer, field)
+        yield from self._output_faults()
         if self.parameter_count > LIMITS.parameters:
             detail = f"{self.parameter_count:,} parameters; at most {LIMITS.parameters:,}."
             yield Fault("/layers", "too_large", detail)
 
-    def _weight_faults(self, index: int, layer: LayerSpec) -> Iterator[Fault]:
-        assert layer.weights is not None
+    def _shape_faults(self, index: int, layer: LayerSpec, field: str) -> Iterator[Fault]:
+        rows = getattr(layer, field)
         fan_in = self.fan_in(layer)
-        place = pointer_to("layers", index, "weights")
-        if len(layer.weights) != layer.units:
-            detail = f"{len(layer.weights)} rows for {layer.units} units; one row a unit."
+        place = pointer_to("layers", index, field)
+        if len(rows) != layer.units:
+            detail = f"{len(rows)} rows for {layer.units} units; one row a unit."
             yield Fault(place, "shape_mismatch", detail)
-        for row, weights in enumerate(layer.weights):
-            if len(weights) != fan_in:
-                detail = f"{len(weights)} weights for a unit that takes {fan_in} values."
+        for row, values in enumerate(rows):
+            if len(values) != fan_in:
+                detail = f"{len(values)} {field} for a unit that takes {fan_in} values."
                 yield Fault(place + pointer_to(row), "shape_mismatch", detail)
                 return  # the other rows say the same
+        if field == "weights" and len(rows) == layer.units:
+            yield from self._given_tie_faults(place, layer)
+
+    def _given_tie_faults(self, place: str, layer: LayerSpec) -> Iterator[Fault]:
+        """Weights that are given must be what `tied` or `mask` say of them."""
+        ties = layer.ties
+        assert layer.weights is not None
+        if ties is None or [len(row) for row in ties] != [len(row) for row in layer.weights]:
+            return
+        first: dict[int, float] = {}
+        for j, (row, row_of_ties) in enumerate(zip(layer.weights, ties, strict=True)):
+            for i, (weight, tie) in enumerate(zip(row, row_of_ties, strict=True)):
+                said = weight if tie >= 0 else -weight
+                shared = first.setdefault(abs(tie), said) if tie else 0.0
+                if said != shared:
+                    detail = f"{weight} is given, but tied or masked it is {shared}, sign apart."
+                    yield Fault(place + pointer_to(j, i), "contradiction", detail)
+                    return
+
+    def _output_faults(self) -> Iterator[Fault]:
+        last = len(self.layers) - 1
+        for field in ("dropout", "noise"):
+            if getattr(self.layers[-1], field):
+                detail = f"The output layer has no {field}: the loss needs its outputs as they are."
+                yield Fault(pointer_to("layers", last, field), "contradiction", detail)
+
+
+def _other_arrays(layer: LayerSpec) -> list[str]:
+    """What a layer has beside weights and biases: one number a unit each."""
+    normalization = [] if layer.normalization is None else layer.normalization.part.arrays
+    return [*normalization, *layer.activation.part.learned]
 
 
 def _default_name(index: int, layers: int) -> str:

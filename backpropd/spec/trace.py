@@ -9,9 +9,11 @@ from pydantic import Field, Tag
 
 from backpropd.spec.base import NUMBER, TEXT, Spec, Text, Vector, text_or
 from backpropd.spec.faults import Fault
-from backpropd.spec.job import NetworkRef, check_loss
-from backpropd.spec.names import LossName, UpdateOrder
+from backpropd.spec.job import NetworkRef
+from backpropd.spec.names import UpdateOrder
 from backpropd.spec.network import NetworkSpec
+from backpropd.spec.parts import LossChoice, standard
+from backpropd.spec.rules import check_loss
 from backpropd.spec.training import Positive, Seed
 
 Epoch = Annotated[int, Field(strict=True, ge=0)]
@@ -24,7 +26,9 @@ class NetworkTraceSpec(Spec):
     network: NetworkRef = Field(description="An id or a definition.")
     inputs: Vector = Field(description="One sample.")
     targets: Vector = Field(description="What it should give.")
-    loss: LossName = Field(default="half_squared_error", description="What is made small.")
+    loss: LossChoice = Field(
+        default=standard("loss", "half_squared_error"), description="What is made small."
+    )
     learning_rate: Positive = Field(default=0.5, description="How far the step goes.")
     update_order: UpdateOrder = Field(default="simultaneous", description="As in training.")
     seed: Seed = Field(default=0, description="For weights that are drawn.")

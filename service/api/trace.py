@@ -11,14 +11,15 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from backpropd.data.scaling import Scaling
 from backpropd.data.table import Dataset
-from backpropd.engine import LOSSES, Trace, trace_step
+from backpropd.engine import Trace, trace_step
 from backpropd.export.numbers import json_safe
 from backpropd.spec.base import parse
-from backpropd.spec.build import build_network, initial_theta
+from backpropd.spec.build import build_network, fault_of_targets, generators, initial_theta
 from backpropd.spec.faults import Fault, Invalid
 from backpropd.spec.limits import LIMITS
 from backpropd.spec.network import NetworkSpec
 from backpropd.spec.trace import JobTraceSpec, NetworkTraceSpec, trace_form
+from backpropd.spec.training import TrainingSpec
 from backpropd.store import datasets, jobs, networks
 from backpropd.store.errors import NotFound
 from service.answers import answer
@@ -48,12 +49,12 @@ def _of_network(spec: NetworkTraceSpec) -> Response:
     network_spec = _network(spec)
     faults = [*spec.faults_with(network_spec), *_size_faults(network_spec)]
     targets = np.array(spec.targets)
-    if (fault := LOSSES[spec.loss].fault_of(targets[None])) is not None:
-        faults.append(Fault("/targets", "loss_mismatch", f"For {spec.loss}, {fault}."))
+    if (fault := fault_of_targets(spec.loss, targets[None])) is not None:
+        faults.append(Fault("/targets", "loss_mismatch", f"For {spec.loss.name}, {fault}."))
     if faults:
         raise Invalid(faults)
     network = build_network(network_spec, dtype="float64")
-    theta = initial_theta(network_spec, network, seed=spec.seed)
+    theta = initial_theta(network_spec, network, rng=generators(spec.seed).weights)
     step = {
         "loss": spec.loss,
         "learning_rate": spec.learning_rate,
@@ -74,12 +75,12 @@ def _of_job(spec: JobTraceSpec) -> Response:
     if faults:
         raise Invalid(faults)
     assert job.encoding is not None  # written before the first snapshot
-    training = job.spec["training"]
+    training = parse(TrainingSpec, job.spec["training"])
     x = Scaling.from_json(job.encoding["scaling"]).apply(dataset.inputs[[spec.row]])[0]
     step = {
-        "loss": training["loss"],
-        "learning_rate": training["optimizer"]["learning_rate"],
-        "update_order": training["update_order"],
+        "loss": training.loss,
+        "learning_rate": training.optimizer.part.learning_rate,
+        "update_order": training.update_order,
     }
     network = build_network(network_spec, dtype="float64")
     theta = theta.astype(np.float64)
@@ -88,11 +89,11 @@ def _of_job(spec: JobTraceSpec) -> Response:
 
 def _answer(network: Any, theta: Any, x: Any, t: Any, step: dict[str, Any]) -> Response:
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        traced: Trace = trace_step(network, theta, x, t, **(step | {"loss": LOSSES[step["loss"]]}))
+        traced: Trace = trace_step(network, theta, x, t, **(step | {"loss": step["loss"].part}))
     values = traced.values
     body = {
         "object": "trace",
-        **step,
+        **(step | {"loss": step["loss"].short}),
         "inputs": x.tolist(),
         "targets": t.tolist(),
         "outputs": traced.outputs,

@@ -4,30 +4,21 @@ from __future__ import annotations
 
 import time
 import tracemalloc
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backpropd.engine import ACTIVATIONS, INITIALIZERS, LOSSES, OPTIMIZERS, SCHEDULES
-from backpropd.spec import names
+from backpropd.engine import PARTS
 from backpropd.spec.base import parse
 from backpropd.spec.build import build_network, generators, initial_theta
 from backpropd.spec.canonical import canonical_json, draw_seed, new_id
 from backpropd.spec.faults import Invalid
-from backpropd.spec.job import JobSpec, check_job
-from backpropd.spec.network import (
-    ConstantSpec,
-    GlorotNormalSpec,
-    GlorotUniformSpec,
-    HeNormalSpec,
-    HeUniformSpec,
-    NetworkSpec,
-    NormalSpec,
-    UniformSpec,
-)
-from backpropd.spec.training import ConstantScheduleSpec, SgdSpec
+from backpropd.spec.job import JobSpec
+from backpropd.spec.network import NetworkSpec
+from backpropd.spec.parts import SPECS, catalog
+from backpropd.spec.rules import check_job
 from tests.jobs import MAZUR, iris_job, mazur_job
 
 
@@ -46,27 +37,24 @@ def network(*layers: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {"inputs": 2, "layers": list(layers), **changes}
 
 
-def test_the_names_are_those_of_the_engine() -> None:
-    inits = (
-        GlorotUniformSpec,
-        GlorotNormalSpec,
-        HeUniformSpec,
-        HeNormalSpec,
-        UniformSpec,
-        NormalSpec,
-        ConstantSpec,
-    )
-    restricted = {name: loss.outputs for name, loss in LOSSES.items() if loss.outputs}
+@pytest.mark.parametrize("kind", sorted(PARTS))
+def test_every_part_can_be_asked_for(kind: str) -> None:
+    """
+    Each part of the engine has its spec, its defaults make it, and the catalog shows it.
+    """
+    shown = {entry["name"]: entry for entry in catalog()[kind]}
 
-    assert set(ACTIVATIONS) == set(get_args(names.ActivationName))
-    assert set(LOSSES) == set(get_args(names.LossName))
-    assert restricted == {name: set(some) for name, some in names.OUTPUTS_OF_LOSS.items()}
-    assert set(OPTIMIZERS) == {SgdSpec().name}
-    assert set(SCHEDULES) == {ConstantScheduleSpec().name}
-    assert set(INITIALIZERS) == {spec().name for spec in inits}
-    for spec in inits:  # every number that may be asked for reaches the engine, and no other
-        asked = spec().model_dump()
-        INITIALIZERS[asked.pop("name")](**asked)
+    assert list(shown) == list(PARTS[kind])
+    for name, part in PARTS[kind].items():
+        spec = SPECS[kind][name]()  # type: ignore[call-arg]
+        assert isinstance(spec.part, part)
+        assert spec.short == name
+        assert shown[name]["formula"]
+        assert shown[name]["source"]
+        assert shown[name]["description"]
+        assert set(shown[name]["defaults"]) == {setting.name for setting in part.settings()}
+        for setting in part.settings():
+            assert setting.meaning, f"{name}.{setting.name}"
 
 
 def test_layers_get_names_and_sources() -> None:
@@ -163,7 +151,8 @@ def test_all_faults_of_a_job_come_at_once() -> None:
         "training": {
             "loss": "cross",
             "epochs": 0,
-            "optimizer": {"name": "sgdd", "learning_rate": -1},
+            "optimizer": {"name": "sgdd"},
+            "schedule": {"name": "step", "gamma": -1, "evry": 3},
             "batch_size": "al",
             "stop": {"monitor": "val_los"},
         },
@@ -185,7 +174,8 @@ def test_all_faults_of_a_job_come_at_once() -> None:
         "/training/loss": "unknown_name",
         "/training/epochs": "out_of_range",
         "/training/optimizer/name": "unknown_name",
-        "/training/optimizer/learning_rate": "out_of_range",
+        "/training/schedule/gamma": "out_of_range",
+        "/training/schedule/evry": "unknown_field",
         "/training/batch_size": "unknown_name",
         "/training/stop/monitor": "unknown_name",
         "/tags/a": "wrong_type",
@@ -261,17 +251,18 @@ def test_a_flood_of_faults_is_cut_off() -> None:
 def test_streams_of_chance_are_apart_and_repeatable() -> None:
     first, again, other = generators(7), generators(7), generators(8)
     draws = [
-        [stream.random() for stream in (g.initial, g.split, g.order)] for g in (first, again, other)
+        [stream.random() for stream in (g.weights, g.split, g.order, g.noise)]
+        for g in (first, again, other)
     ]
 
     assert draws[0] == draws[1]
-    assert len({*draws[0], *draws[2]}) == 6
+    assert len({*draws[0], *draws[2]}) == 8
 
 
 def test_given_weights_stand_where_they_belong() -> None:
     spec = parse(NetworkSpec, MAZUR)
     built = build_network(spec, dtype="float64")
-    theta = initial_theta(spec, built, seed=0)
+    theta = initial_theta(spec, built, rng=generators(0).weights)
 
     assert built.layout.views(theta)["hidden.weight"].tolist() == [[0.15, 0.20], [0.25, 0.30]]
     assert built.layout.views(theta)["output.bias"].tolist() == [0.60, 0.60]
@@ -280,7 +271,9 @@ def test_given_weights_stand_where_they_belong() -> None:
 def test_drawn_weights_depend_on_the_seed_alone() -> None:
     spec = parse(NetworkSpec, network(layer(), layer()))
     built = build_network(spec, dtype="float64")
-    thetas = [initial_theta(spec, built, seed=seed).tobytes() for seed in (1, 1, 2)]
+    thetas = [
+        initial_theta(spec, built, rng=generators(seed).weights).tobytes() for seed in (1, 1, 2)
+    ]
 
     assert thetas[0] == thetas[1] != thetas[2]
 
