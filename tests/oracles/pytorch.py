@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from tests.oracles.cases import BATCH, CASES, EPOCHS, RATE, SAMPLES, UPDATES, Case, initial, samples
 
 RECORD = Path(__file__).parents[1] / "reference" / "pytorch.json"
 F64 = torch.float64
+torch.set_default_dtype(F64)  # else NAdam keeps a product of single precision
 
 
 class Apply(nn.Module):
@@ -40,24 +41,25 @@ def activation(name: str) -> nn.Module:
     functions: dict[str, Any] = {
         "logistic": torch.sigmoid,
         "tanh": torch.tanh,
-        "relu": F.relu,
+        "relu": functional.relu,
         "linear": lambda z: z,
         "softmax": lambda z: torch.softmax(z, dim=-1),
         "bipolar_logistic": lambda z: 2 * torch.sigmoid(z) - 1,
         "scaled_tanh": lambda z: 1.7159 * torch.tanh(2 / 3 * z),
-        "hard_logistic": F.hardsigmoid,
-        "hard_tanh": F.hardtanh,
+        # Not PyTorch's hardsigmoid, whose 1/6 is of single precision.
+        "hard_logistic": lambda z: torch.clamp(z / 6 + 0.5, 0, 1),
+        "hard_tanh": functional.hardtanh,
         "linear_piece": lambda z: torch.clamp(z, 0, 1),
         "elliott": lambda z: z / 2 / (1 + z.abs()) + 0.5,
-        "softsign": F.softsign,
-        "leaky_relu": F.leaky_relu,
-        "elu": F.elu,
-        "selu": F.selu,
-        "gelu": F.gelu,
-        "gelu_tanh": lambda z: F.gelu(z, approximate="tanh"),
-        "silu": F.silu,
-        "mish": F.mish,
-        "softplus": F.softplus,
+        "softsign": functional.softsign,
+        "leaky_relu": functional.leaky_relu,
+        "elu": functional.elu,
+        "selu": functional.selu,
+        "gelu": functional.gelu,
+        "gelu_tanh": lambda z: functional.gelu(z, approximate="tanh"),
+        "silu": functional.silu,
+        "mish": functional.mish,
+        "softplus": functional.softplus,
         "sine": torch.sin,
         "cosine": torch.cos,
         "gaussian": lambda z: torch.exp(-z * z),
@@ -70,25 +72,27 @@ def losses(case: Case, z: Any, y: Any, t: Any) -> Any:
     """The loss of each sample (B,), from net outputs z, outputs y and targets t."""
     if case.loss == "cross_entropy":
         smoothing = case.loss_settings.get("label_smoothing", 0.0)
-        return F.cross_entropy(z, t, label_smoothing=smoothing, reduction="none")
+        return functional.cross_entropy(z, t, label_smoothing=smoothing, reduction="none")
     if case.loss == "binary_cross_entropy":
         s = case.loss_settings.get("label_smoothing", 0.0)
         target = t * (1 - s) + s / 2
-        return F.binary_cross_entropy_with_logits(z, target, reduction="none").mean(-1)
+        return functional.binary_cross_entropy_with_logits(z, target, reduction="none").mean(-1)
     if case.loss == "cosine":
-        return 1 - F.cosine_similarity(y, t, eps=1e-12)
+        return 1 - functional.cosine_similarity(y, t, eps=1e-12)
     e = t - y
     q = case.loss_settings.get("q", 0.5)
     functions: dict[str, Any] = {
         "half_squared_error": lambda: (e * e).sum(-1) / 2,
-        "mean_squared_error": lambda: F.mse_loss(y, t, reduction="none").mean(-1),
-        "sum_squared_error": lambda: F.mse_loss(y, t, reduction="none").sum(-1),
-        "mean_absolute_error": lambda: F.l1_loss(y, t, reduction="none").mean(-1),
-        "huber": lambda: F.huber_loss(y, t, delta=0.4, reduction="none").mean(-1),
+        "mean_squared_error": lambda: functional.mse_loss(y, t, reduction="none").mean(-1),
+        "sum_squared_error": lambda: functional.mse_loss(y, t, reduction="none").sum(-1),
+        "mean_absolute_error": lambda: functional.l1_loss(y, t, reduction="none").mean(-1),
+        "huber": lambda: functional.huber_loss(y, t, delta=0.4, reduction="none").mean(-1),
         "log_cosh": lambda: torch.log(torch.cosh(e)).mean(-1),
         "hinge": lambda: torch.clamp(1 - t * y, min=0).mean(-1),
         "squared_hinge": lambda: (torch.clamp(1 - t * y, min=0) ** 2).mean(-1),
-        "poisson": lambda: F.poisson_nll_loss(y, t, log_input=False, reduction="none").mean(-1),
+        "poisson": lambda: functional.poisson_nll_loss(
+            y, t, log_input=False, reduction="none"
+        ).mean(-1),
         "quantile": lambda: torch.maximum(q * e, (q - 1) * e).mean(-1),
     }
     return functions[case.loss]()
@@ -123,7 +127,12 @@ def optimizer(case: Case, parameters: Any) -> Any:
         "adamax": lambda: optim.Adamax(parameters, **decay),
         "irprop_minus": lambda: optim.Rprop(parameters, lr=RATE),
         "lbfgs": lambda: optim.LBFGS(
-            parameters, lr=RATE, max_iter=1, history_size=5, tolerance_grad=0, tolerance_change=0
+            parameters,
+            lr=said["learning_rate"],
+            max_iter=1,
+            history_size=5,
+            tolerance_grad=0,
+            tolerance_change=0,
         ),
     }
     return makers[case.optimizer]()
@@ -213,11 +222,11 @@ def clip(case: Case, parameters: list[Any]) -> None:
     grads = [p.grad for p in parameters]
     if case.clip == "norm":
         for g in grads:
-            g *= min(1.0, 0.05 / float(g.norm()))
+            g.mul_(min(1.0, 0.05 / float(g.norm())))
     if case.clip == "global_norm":
         whole = float(torch.cat([g.ravel() for g in grads]).norm())
         for g in grads:
-            g *= min(1.0, 0.05 / whole)
+            g.mul_(min(1.0, 0.05 / whole))
 
 
 def theirs(case: Case) -> Any:
@@ -244,7 +253,7 @@ def theirs(case: Case) -> Any:
                     whole = whole + case.l1 * w.abs().sum() + case.l2 / 2 * (w * w).sum()
                 whole.backward()
                 clip(case, list(twin.parameters()))
-                return loss
+                return loss.detach()
 
             total += float(optim.step(closure)) * batch
             if case.schedule == "one_cycle":
