@@ -10,8 +10,18 @@ from flask import Flask, Response, g, request
 from backpropd.settings import Settings
 from backpropd.spec.limits import LIMITS
 from backpropd.store.database import Database
-from service import problems
-from service.api import datasets, health, history, jobs, networks, trace, weights
+from service import documents, problems
+from service.api import (
+    catalog,
+    datasets,
+    evaluation,
+    health,
+    history,
+    jobs,
+    networks,
+    trace,
+    weights,
+)
 from service.bell import Bell
 from service.context import Context, attach
 from service.openapi import Document
@@ -39,9 +49,9 @@ def create_app(settings: Settings) -> Flask:
     attach(app, Context(settings, Database(settings.database_url), Bell(settings.broker_url)))
     problems.install(app)
     _install_headers(app)
-    for noun in (networks, datasets, jobs, history, weights, trace, health):
+    for noun in (networks, datasets, jobs, history, weights, evaluation, trace, catalog, health):
         app.register_api(noun.api)
-    app.add_url_rule("/v1/openapi.json", "openapi_document", lambda: app.api_doc)
+    documents.install(app)
     return app
 
 

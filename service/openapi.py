@@ -6,7 +6,12 @@ from importlib.metadata import version
 from typing import Any
 
 from flask_openapi3 import Info, OpenAPI
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
+from backpropd.spec.job import JobSpec
+from backpropd.spec.network import NetworkSpec
+from backpropd.spec.trace import JobTraceSpec, NetworkTraceSpec
 from service import problems
 
 BEARER: dict[str, Any] = {"bearer": {"type": "http", "scheme": "bearer"}}
@@ -48,17 +53,20 @@ class Document(OpenAPI):
             info=Info(title="backpropd", version=version("backpropd"), description=DESCRIPTION),
             security_schemes=BEARER,
             responses=REFUSALS,
-            doc_prefix="/v1/docs",
-            doc_url="/openapi.json",
+            doc_ui=False,  # documents.py serves it
             validation_error_model=problems.Problem,
             validation_error_callback=problems.of_validation,
         )
 
     def generate_spec_json(self) -> None:
-        """Add the request bodies that are files, and the answers that are not JSON."""
+        """Add the request bodies that no signature shows, and the answers that are not JSON."""
         super().generate_spec_json()  # type: ignore[no-untyped-call]
         paths = self.spec_json["paths"]
         _upload_body(paths["/v1/datasets"]["post"])
+        _validate_body(paths["/v1/networks/validate"]["post"])
+        _trace_body(paths["/v1/trace"]["post"], self.spec_json["components"]["schemas"])
+        for path, spec in (("/v1/networks", NetworkSpec), ("/v1/jobs", JobSpec)):
+            paths[path]["post"]["requestBody"]["content"]["application/json"] |= _example_of(spec)
         history = paths["/v1/jobs/{job_id}/history"]["get"]["responses"]["200"]["content"]
         for kind in ("text/csv", "application/x-ndjson", "application/x-npz"):
             history[kind] = {"schema": {"type": "string", "format": "binary"}}
@@ -68,6 +76,36 @@ class Document(OpenAPI):
         }
         # Everything may be asked without a key as long as there are none.
         self.spec_json["security"] = [{}, {"bearer": []}]
+
+
+def _example_of(spec: type[BaseModel]) -> dict[str, Any]:
+    """A body to begin with, from the definition of what may be asked."""
+    extra = spec.model_config["json_schema_extra"]
+    assert isinstance(extra, dict)
+    examples = extra["examples"]
+    assert isinstance(examples, list)
+    return {"example": examples[0]}
+
+
+def _validate_body(operation: dict[str, Any]) -> None:
+    """A definition; the view reads it itself, because its faults are the answer."""
+    content = {"schema": {"$ref": "#/components/schemas/NetworkSpec"}, **_example_of(NetworkSpec)}
+    operation["requestBody"] = {"required": True, "content": {"application/json": content}}
+
+
+def _trace_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """One of two forms; the view chooses, so that faults are told of the one that was meant."""
+    specs = (NetworkTraceSpec, JobTraceSpec)
+    template = "#/components/schemas/{model}"
+    _, made = models_json_schema([(spec, "validation") for spec in specs], ref_template=template)
+    schemas |= {name: each for name, each in made["$defs"].items() if name not in schemas}
+    forms = [{"$ref": template.format(model=spec.__name__)} for spec in specs]
+    step = {"inputs": [0.05, 0.10], "targets": [0.01], "learning_rate": 0.5}
+    content = {
+        "schema": {"anyOf": forms},
+        "example": {"network": _example_of(NetworkSpec)["example"], **step},
+    }
+    operation["requestBody"] = {"required": True, "content": {"application/json": content}}
 
 
 def _upload_body(operation: dict[str, Any]) -> None:

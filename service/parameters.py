@@ -19,6 +19,9 @@ def _no_nul(text: str) -> str:
 Text = Annotated[str, Field(max_length=200), AfterValidator(_no_nul)]
 
 
+SNAPSHOT = r"^(final|best|initial|\d{1,9})$"
+
+
 class Query(BaseModel):
     """A query string: unknown parameters are refused."""
 
@@ -94,6 +97,38 @@ class HistoryQuery(Query):
     cursor: Text | None = Field(default=None, description="next_cursor of the page before.")
 
 
+class LayersQuery(Query):
+    """Which statistics of layers, of which epochs."""
+
+    stat: Text | None = Field(
+        default=None, description="Names with commas between them; default: all."
+    )
+    first: int = Field(default=1, alias="from", ge=1, le=2**31 - 1, description="First epoch.")
+    last: int | None = Field(
+        default=None, alias="to", ge=1, le=2**31 - 1, description="Last epoch, included."
+    )
+    points: int | None = Field(
+        default=None, ge=4, le=LIMITS.history_page, description="At most so many rows."
+    )
+    cursor: Text | None = Field(default=None, description="next_cursor of the page before.")
+
+
+class ConfusionQuery(Query):
+    """Which samples, by which weights."""
+
+    split: Literal["training", "validation"] = Field(
+        default="training", description="The rows learned from, or those held back."
+    )
+    snapshot: Annotated[str, Field(pattern=SNAPSHOT)] = Field(
+        default="final", description="final, best, initial, or an epoch."
+    )
+
+    @property
+    def which(self) -> str | int:
+        """The snapshot as the store names it."""
+        return int(self.snapshot) if self.snapshot.isdigit() else self.snapshot
+
+
 class WeightsQuery(Query):
     """How weights are written."""
 
@@ -121,7 +156,7 @@ class JobPath(BaseModel):
 class SnapshotPath(JobPath):
     """A snapshot of a job."""
 
-    snapshot: Annotated[str, Field(pattern=r"^(final|best|initial|\d{1,9})$")] = Field(
+    snapshot: Annotated[str, Field(pattern=SNAPSHOT)] = Field(
         description="final, best, initial, or an epoch."
     )
 
@@ -135,5 +170,5 @@ class IdempotencyHeader(BaseModel):
     """A key that makes a repeated request one request."""
 
     idempotency_key: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
-        default=None, description="Any text; kept for 24 hours."
+        default=None, alias="Idempotency-Key", description="Any text; kept for 24 hours."
     )

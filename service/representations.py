@@ -43,6 +43,7 @@ class LayerShapes(BaseModel):
     name: str
     weight: list[int]
     bias: list[int] | None
+    others: dict[str, list[int]] = Field(description="Of normalizations and learned activations.")
 
 
 class NetworkList(Listed):
@@ -406,3 +407,57 @@ class ReadyOut(BaseModel):
 
     status: Literal["ready", "unavailable"]
     checks: dict[str, str]
+
+
+class PartOut(BaseModel):
+    """A part of the engine."""
+
+    name: str
+    description: str
+    formula: str
+    derivative: str | None
+    source: str
+    defaults: dict[str, Any] = Field(description="Of every setting.")
+    json_schema: dict[str, Any] = Field(alias="schema", description="JSON Schema of its settings.")
+
+
+class CatalogOut(BaseModel):
+    """Every part, by the field that chooses one."""
+
+    object: Literal["catalog"]
+    parts: dict[str, list[PartOut]]
+
+
+class ClassFigures(BaseModel):
+    """How well one class is told from the others."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class ConfusionOut(BaseModel):
+    """Which classes were taken for which."""
+
+    object: Literal["confusion"]
+    job: str
+    epoch: int
+    split: Literal["training", "validation"]
+    classes: list[str]
+    matrix: list[list[int]]
+    per_class: dict[str, ClassFigures]
+    accuracy: float
+
+
+class LayersOut(BaseModel):
+    """Statistics of layers, epoch by epoch."""
+
+    object: Literal["layers"]
+    job: str
+    total: int
+    sampled: bool
+    epoch: list[int]
+    layers: dict[str, dict[str, list[Number]]] = Field(description="layer -> statistic -> values.")
+    has_more: bool
+    next_cursor: str | None

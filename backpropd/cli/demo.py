@@ -102,14 +102,12 @@ def train_mazur(client: Client, console: Console) -> None:
 
     table = Table("what", "from the service", "in the article")
     table.add_row("error before any update", f"{history[0]:.9f}", "0.298371109")
-    table.add_row("error after one update", f"{history[1]:.9f}", "")
+    table.add_row("error after one update", f"{history[1]:.9f}", "by its text")
     table.add_row("  ... updating layer by layer", f"{layerwise_loss[1]:.9f}", "0.291027924")
     table.add_row("error of the 10,000th pass", f"{history[9_999]:.10f}", "0.0000351085")
     console.print(table)
     console.print(
-        "Why two figures after one update: the article's text takes every delta from the weights "
-        "before the update, but the program behind its printed 0.291027924 had updated the output "
-        "layer before it computed the hidden deltas."
+        "Why two: the text takes every delta from the old weights; its program moved the output first."
     )
     print_weights(console, client.weights(job["id"])["weights"])
     outputs = client.predict(job["id"], MAZUR_SAMPLE["inputs"])["outputs"][0]
@@ -210,7 +208,7 @@ def watch(client: Client, console: Console, job: dict[str, Any]) -> dict[str, An
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as bars:
-        bar = bars.add_task(job["id"], total=job["progress"]["epochs"])
+        bar = bars.add_task(f"{job['name']} {job['id']}", total=job["progress"]["epochs"])
         seen = job
         for seen in client.watch(job["id"]):
             bars.update(bar, completed=seen["progress"]["epoch"])
@@ -237,4 +235,5 @@ def draw(curves: dict[str, Any]) -> None:
     for name, marker in (("loss", "dot"), ("val_loss", "braille")):
         plotext.plot(curves["epoch"], curves["series"][name], label=name, marker=marker)
     plotext.title("cross-entropy by epoch")
-    plotext.show()
+    # The theme has no colours, but escape sequences all the same, which a log would keep.
+    print(plotext.uncolorize(plotext.build()))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 
+from backpropd.data import classics
 from backpropd.data.table import Dataset, from_numbers
 from backpropd.spec.faults import Fault, Invalid, unknown_name
 
@@ -38,11 +38,11 @@ def builtin(name: str) -> Dataset:
     if (match := re.fullmatch(r"parity-(\d{1,2})", short)) and (
         2 <= int(match[1]) <= LARGEST_PARITY
     ):
-        return _parity(int(match[1]))
+        return classics.parity(int(match[1]))
     if (match := re.fullmatch(r"encoder-(\d{1,2})-(\d{1,2})-(\d{1,2})", short)) and (
         match[1] == match[3] and 2 <= int(match[1]) <= LARGEST_ENCODER and int(match[2]) >= 1
     ):
-        return _encoder(int(match[1]))
+        return classics.encoder(int(match[1]))
     known = [PREFIX + each for each in _SETS]
     detail = unknown_name("built-in dataset", PREFIX + short, known)
     raise Invalid([Fault("/dataset", "unknown_name", detail)])
@@ -51,19 +51,6 @@ def builtin(name: str) -> Dataset:
 def builtin_list() -> list[Builtin]:
     """Every built-in set; parity-N and encoder-N-M-N stand for their families."""
     return list(_SETS.values())
-
-
-def _xor() -> Dataset:
-    return _parity(2)
-
-
-def _parity(bits: int) -> Dataset:
-    patterns = np.array(list(product((0.0, 1.0), repeat=bits)))
-    return from_numbers(patterns, patterns.sum(axis=1, keepdims=True) % 2)
-
-
-def _encoder(units: int) -> Dataset:
-    return from_numbers(np.eye(units), np.eye(units))
 
 
 def _from_sklearn(load: str, scaling: str) -> Dataset:
@@ -92,23 +79,70 @@ _PDP = "Rumelhart, Hinton & Williams 1986, PDP vol. 1, ch. 8"
 _SETS = {
     each.name: each
     for each in (
-        Builtin("xor", "Exclusive or: 4 patterns of 2 bits.", _PDP, _xor),
+        Builtin("xor", "Exclusive or: 4 patterns of 2 bits.", _PDP, lambda: classics.parity(2)),
         *(
             Builtin(
                 f"parity-{bits}",
                 f"1 for an odd count of ones: all patterns of {bits} bits.",
                 _PDP,
-                lambda bits=bits: _parity(bits),  # type: ignore[misc]
+                lambda bits=bits: classics.parity(bits),  # type: ignore[misc]
             )
             for bits in (3, 4, 5, 6, 7, 8)
         ),
-        Builtin("encoder-4-2-4", "4 one-hot patterns onto themselves.", _PDP, lambda: _encoder(4)),
-        Builtin("encoder-8-3-8", "8 one-hot patterns onto themselves.", _PDP, lambda: _encoder(8)),
+        Builtin(
+            "encoder-4-2-4",
+            "4 one-hot patterns onto themselves.",
+            _PDP,
+            lambda: classics.encoder(4),
+        ),
+        Builtin(
+            "encoder-8-3-8",
+            "8 one-hot patterns onto themselves.",
+            _PDP,
+            lambda: classics.encoder(8),
+        ),
         Builtin(
             "encoder-10-5-10",
             "10 one-hot patterns onto themselves.",
             "Fahlman 1988",
-            lambda: _encoder(10),
+            lambda: classics.encoder(10),
+        ),
+        Builtin(
+            "symmetry",
+            "Is a pattern of 6 bits symmetric about its centre? 64 patterns.",
+            "Rumelhart, Hinton & Williams 1986, Nature 323",
+            classics.symmetry,
+        ),
+        Builtin(
+            "addition",
+            "Two numbers of 2 bits onto their sum of 3 bits: 16 patterns.",
+            _PDP,
+            classics.addition,
+        ),
+        Builtin(
+            "negation",
+            "3 bits, inverted where a control bit, the first input, is 1: 16 patterns.",
+            _PDP,
+            classics.negation,
+        ),
+        Builtin(
+            "t-c",
+            "T (1) or C (0) in 4 orientations anywhere on a retina of 6 x 6: 128 patterns.",
+            _PDP,
+            classics.t_c,
+        ),
+        Builtin(
+            "two_spirals",
+            "Which of two intertwined spirals is a point on? 194 points.",
+            "Lang & Witbrock 1988",
+            classics.two_spirals,
+        ),
+        Builtin(
+            "party",
+            "Three parties by education, debt, income and urban-ness; 1,000 rows of a random "
+            "network, from a fixed seed.",
+            "made as McCaffrey 2015 tells of his synthetic data",
+            classics.party,
         ),
         Builtin(
             "iris",

@@ -58,12 +58,15 @@ def _split(
 
 def _weights(dataset: Dataset, training: TrainingSpec, rows: Rows) -> Floats | None:
     """How much each training sample counts; "balanced" is N / (K * samples of the class)."""
-    if training.class_weights is None or dataset.labels is None:
-        return None
-    labels = dataset.labels[rows]
-    if training.class_weights == "balanced":
-        counts = np.bincount(labels)
-        of_class = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
-    else:
-        of_class = np.array(training.class_weights)
-    return of_class[labels].astype(training.dtype)
+    weights = None
+    if training.sample_weights is not None:
+        weights = np.array(training.sample_weights)[rows]
+    if training.class_weights is not None and dataset.labels is not None:
+        labels = dataset.labels[rows]
+        if training.class_weights == "balanced":
+            counts = np.bincount(labels)
+            of_class = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        else:
+            of_class = np.array(training.class_weights)
+        weights = of_class[labels] if weights is None else weights * of_class[labels]
+    return None if weights is None else weights.astype(training.dtype)

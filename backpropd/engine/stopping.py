@@ -27,7 +27,8 @@ class Stopping:
     """When to end before the last epoch; Prechelt 1998, "Early Stopping - But When?"."""
 
     loss_below: float | None
-    error_below: float | None  # the share of samples that are classified wrongly
+    error_below: float | None  # 1 less the column `error_of`
+    error_of: str
     updates: int | None  # ends at the epoch in which so many are reached
     patience: int | None  # epochs without improvement of `monitor`
     min_delta: float  # how much counts as improvement
@@ -38,7 +39,7 @@ class Stopping:
         """The reason to stop after an epoch with these results, or None; updates `memory`."""
         if self.loss_below is not None and row["loss"] < self.loss_below:
             return "loss_below"
-        if self.error_below is not None and 1 - row["accuracy"] < self.error_below:
+        if self.error_below is not None and 1 - row[self.error_of] < self.error_below:
             return "error_below"
         if self.updates is not None and updates >= self.updates:
             return "updates"

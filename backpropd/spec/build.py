@@ -110,6 +110,7 @@ def build_training(
         stopping=Stopping(
             loss_below=spec.stop.loss_below,
             error_below=spec.stop.error_below,
+            error_of=spec.stop.error_of,
             updates=spec.stop.updates,
             patience=spec.stop.patience,
             min_delta=spec.stop.min_delta,

@@ -34,7 +34,7 @@ def check_job(
     yield from _metric_faults(network, training, snapshots, task)
     yield from _step_faults(network)
     yield from _optimizer_faults(network, training, rows)
-    yield from _class_weight_faults(training, outputs, task)
+    yield from _weight_faults(training, rows, outputs, task)
     if training.batch_size == 1:
         for index, layer in enumerate(network.layers):
             if layer.normalization is not None and layer.normalization.name == "batch_norm":
@@ -113,8 +113,8 @@ def _metric_faults(
                 f"This job does not measure it. {unknown_name('column', column, list(columns))}"
             )
             yield Fault(pointer, "unknown_name", detail)
-    if training.stop.error_below is not None and "accuracy" not in columns:
-        detail = "error_below needs the metric accuracy."
+    if training.stop.error_below is not None and training.stop.error_of not in columns:
+        detail = f"error_below needs the metric {training.stop.error_of}."
         yield Fault("/training/stop/error_below", "contradiction", detail)
 
 
@@ -175,7 +175,10 @@ def _optimizer_faults(network: NetworkSpec, training: TrainingSpec, rows: int) -
         yield Fault("/training/optimizer", "too_large", detail)
 
 
-def _class_weight_faults(training: TrainingSpec, outputs: int, task: str) -> Iterator[Fault]:
+def _weight_faults(training: TrainingSpec, rows: int, outputs: int, task: str) -> Iterator[Fault]:
+    if training.sample_weights is not None and len(training.sample_weights) != rows:
+        detail = f"{len(training.sample_weights)} are given for {rows} rows."
+        yield Fault("/training/sample_weights", "shape_mismatch", detail)
     weights = training.class_weights
     if weights is None:
         return

@@ -108,7 +108,11 @@ class StopSpec(Spec):
 
     loss_below: Positive | None = Field(default=None, description="The training loss is below.")
     error_below: Annotated[Finite, Field(gt=0, le=1)] | None = Field(
-        default=None, description="The share of training samples classified wrongly is below."
+        default=None, description="1 less `error_of` is below."
+    )
+    error_of: Literal["accuracy", "accuracy_within"] = Field(
+        default="accuracy",
+        description="Which share of training samples counts as right; it must be measured.",
     )
     updates: Count | None = Field(
         default=None, description="Ends with the epoch in which so many are reached."
@@ -168,6 +172,9 @@ class TrainingSpec(Spec):
         default=None,
         description='How much samples of each class count, in the order of classes; "balanced": '
         "every class as much as the others.",
+    )
+    sample_weights: Annotated[tuple[Weight, ...], Field(min_length=1)] | None = Field(
+        default=None, description="How much each row of the dataset counts in training."
     )
     optimizer: OptimizerChoice = Field(
         default=standard("optimizer", "sgd"), description="How weights move."

@@ -11,8 +11,9 @@ import numpy as np
 from flask import Response, stream_with_context
 from flask_openapi3 import APIBlueprint, Tag
 
+from backpropd.engine import STATISTICS
 from backpropd.export.numbers import json_safe
-from backpropd.spec.faults import Fault, Invalid
+from backpropd.spec.faults import Fault, Invalid, unknown_name
 from backpropd.spec.limits import LIMITS
 from backpropd.spec.predict import CompareSpec
 from backpropd.store import history, jobs
@@ -22,12 +23,13 @@ from service.answers import answer, resource
 from service.auth import tenant
 from service.context import database
 from service.openapi import BODY
-from service.parameters import HistoryQuery, JobPath, NoQuery
-from service.representations import ComparisonOut, HistoryOut
+from service.parameters import HistoryQuery, JobPath, LayersQuery, NoQuery
+from service.representations import ComparisonOut, HistoryOut, LayersOut
 
 api = APIBlueprint("history", __name__, url_prefix="/v1", abp_tags=[Tag(name="History")])
 
 FOREVER = 2**31 - 1
+LAYERS = "layers."  # what columns of statistics begin with: layers.LAYER.STATISTIC
 BLOCK_ROWS = 20_000  # of a stream, each read in a transaction of its own
 
 
@@ -49,6 +51,28 @@ def get_history(path: JobPath, query: HistoryQuery) -> Response:
         lines = "".join(_lines(query.format, metrics, iter([series])))
         return Response(lines, content_type=_CONTENT_TYPES[query.format])
     return resource(_represent(path.job_id, series, LIMITS.history_page))
+
+
+@api.get("/jobs/<job_id>/layers", summary="Read layers' statistics", responses={200: LayersOut})
+def get_layers(path: JobPath, query: LayersQuery) -> Response:
+    """Norms, update ratios, dead and saturated units of every layer, for every epoch.
+
+    Measured where the job asked for it: "history": {"layers": true}.
+    """
+    with database().read() as session:
+        job = jobs.find(session, tenant(), path.job_id)
+        if not job.spec["history"]["layers"]:
+            detail = 'This job was submitted without "history": {"layers": true}.'
+            raise Invalid([Fault("/job_id", "not_measured", detail)])
+        columns = _statistics(history.metrics_of(session, job.id), query.stat)
+        rows = HistoryQuery.model_validate(query.model_dump(exclude={"stat"}, by_alias=True))
+        series = _series(session, job.id, columns, rows)
+    shown = _represent(job.id, series, LIMITS.history_page)
+    layers: dict[str, dict[str, Any]] = {}
+    for name, values in shown.pop("series").items():
+        _, layer, statistic = name.split(".")
+        layers.setdefault(layer, {})[statistic] = values
+    return resource({**shown, "object": "layers", "layers": layers})
 
 
 @api.post("/history/compare", summary="Compare jobs", responses={200: ComparisonOut, **BODY})
@@ -78,11 +102,21 @@ def compare(body: CompareSpec, query: NoQuery) -> Response:
 def _metrics(session: Session, job_id: str, asked: str | None) -> list[str]:
     known = history.metrics_of(session, job_id)
     if asked is None:
-        return known
+        return [name for name in known if not name.startswith(LAYERS)]
     wanted = list(dict.fromkeys(name.strip() for name in asked.split(",")))
     if history.last_epoch(session, job_id):
         history.check_metrics(known, wanted)
     return wanted
+
+
+def _statistics(known: list[str], asked: str | None) -> list[str]:
+    """The columns of the statistics that are wanted."""
+    wanted = list(STATISTICS) if asked is None else [name.strip() for name in asked.split(",")]
+    for name in wanted:
+        if name not in STATISTICS:
+            detail = unknown_name("statistic", name, list(STATISTICS))
+            raise Invalid([Fault("/stat", "unknown_name", detail)])
+    return [each for each in known if each.startswith(LAYERS) and each.rpartition(".")[2] in wanted]
 
 
 def _series(session: Session, job_id: str, metrics: list[str], query: HistoryQuery) -> Series:

@@ -24,6 +24,7 @@ from backpropd.store.lifecycle import ENDED, JobStatus, allowed_actions
 from backpropd.store.tables import JobEventRow, JobRow, MetricSummaryRow
 from service import problems, submission
 from service.answers import answer, resource, time
+from service.api.history import LAYERS
 from service.auth import tenant
 from service.context import context, database
 from service.openapi import BODY, CONFLICT
@@ -102,7 +103,9 @@ def _core(job: JobRow, metrics: list[MetricSummaryRow]) -> dict[str, Any]:
         "network_id": job.network_id,
         "dataset_id": job.dataset_id,
         "dataset": job.spec["dataset"],
-        "metrics": {row.metric: _summary(row) for row in metrics},
+        "metrics": {
+            row.metric: _summary(row) for row in metrics if not row.metric.startswith(LAYERS)
+        },
         "final": job.final,
         "stop_reason": job.stop_reason,
         "error": job.error,

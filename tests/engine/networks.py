@@ -65,6 +65,7 @@ def training_of(network: Network, **changes: Any) -> Training:
     rules: dict[str, Any] = {
         "loss_below": None,
         "error_below": None,
+        "error_of": "accuracy",
         "updates": None,
         "patience": None,
         "min_delta": 0.0,
