@@ -107,7 +107,7 @@ def train_mazur(client: Client, console: Console) -> None:
     table.add_row("error of the 10,000th pass", f"{history[9_999]:.10f}", "0.0000351085")
     console.print(table)
     console.print(
-        "Why two: the text takes every delta from the old weights; its program moved the output first."
+        "Why two: its text takes every delta from old weights; its program moved the output first."
     )
     print_weights(console, client.weights(job["id"])["weights"])
     outputs = client.predict(job["id"], MAZUR_SAMPLE["inputs"])["outputs"][0]

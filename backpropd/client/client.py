@@ -66,6 +66,11 @@ class Client:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         return self._json("POST", "/v1/jobs", json=job, headers=headers)
 
+    def submit_batch(self, jobs: Sequence[Mapping[str, Any]]) -> list[Json]:
+        """Submit up to 1,000 jobs; for each a `status`, and a `job` or a `problem`."""
+        answer: list[Json] = self._json("POST", "/v1/jobs/batch", json={"jobs": list(jobs)})["data"]
+        return answer
+
     def job(self, job_id: str, *, wait: float | None = None, version: int | None = None) -> Json:
         """The job as it stands; with `wait` (seconds), as soon as it is newer than `version`."""
         return self._json("GET", f"/v1/jobs/{job_id}", params=_given(wait=wait, version=version))
@@ -77,6 +82,11 @@ class Client:
         while job["status"] not in ENDED:
             job = self.job(job_id, wait=LONG_POLL_SECONDS, version=job["version"])
             yield job
+
+    def wait(self, job_id: str) -> Json:
+        """The job once it has ended."""
+        *_, job = self.watch(job_id)
+        return job
 
     def cancel(self, job_id: str) -> Json:
         """Ask a job to stop for good; asking twice is the same as asking once."""
@@ -130,6 +140,23 @@ class Client:
         """Outputs (and classes, where the task has them) for rows of inputs in their own units."""
         body = {"inputs": inputs, "snapshot": snapshot}
         return self._json("POST", f"/v1/jobs/{job_id}/predict", json=body)
+
+    def layers(self, job_id: str, *, stat: Sequence[str] = (), points: int | None = None) -> Json:
+        """Statistics of every layer, where the job's `history.layers` is true."""
+        params = _given(stat=",".join(stat) or None, points=points)
+        return self._json("GET", f"/v1/jobs/{job_id}/layers", params=params)
+
+    def confusion(
+        self, job_id: str, *, split: str = "training", snapshot: str | int = "final"
+    ) -> Json:
+        """Which classes are taken for which, in the training or the validation rows."""
+        params = {"split": split, "snapshot": snapshot}
+        return self._json("GET", f"/v1/jobs/{job_id}/confusion", params=params)
+
+    def catalog(self) -> dict[str, list[Json]]:
+        """Every part of the engine, by the field that chooses one."""
+        parts: dict[str, list[Json]] = self._json("GET", "/v1/catalog")["parts"]
+        return parts
 
     def trace(self, **step: Any) -> Json:
         """One training step in full; the arguments are the fields of `POST /v1/trace`."""
