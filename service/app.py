@@ -37,8 +37,10 @@ FORM_MEMORY_BYTES = 512 * 1024  # of the fields beside a file
 FORM_PARTS = 20
 
 
-def create_app(settings: Settings) -> Flask:
-    """The HTTP service on the database and broker of these settings."""
+def create_app(
+    settings: Settings, *, database: Database | None = None, bell: Bell | None = None
+) -> Flask:
+    """The HTTP service on the database and broker of these settings, or on those given."""
     app = Document(__name__)
     app.request_class = StrictRequest
     app.config.update(
@@ -46,7 +48,8 @@ def create_app(settings: Settings) -> Flask:
         MAX_FORM_MEMORY_SIZE=FORM_MEMORY_BYTES,
         MAX_FORM_PARTS=FORM_PARTS,
     )
-    attach(app, Context(settings, Database(settings.database_url), Bell(settings.broker_url)))
+    database = database or Database(settings.database_url)
+    attach(app, Context(settings, database, bell or Bell(settings.broker_url)))
     problems.install(app)
     _install_headers(app)
     for noun in (networks, datasets, jobs, history, weights, evaluation, trace, catalog, health):

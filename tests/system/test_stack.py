@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -11,60 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from backpropd.client import Client, Problem
+from backpropd.client import Problem
 from tests.jobs import iris_job, mazur_job
+from tests.stack import Stack, gone
 
 pytestmark = pytest.mark.system
-FAST = {"BACKPROPD_BEAT_SECONDS": "0.2", "BACKPROPD_LEASE_SECONDS": "3"}
-
-
-class Stack:
-    """A `backpropd up` on a free port."""
-
-    def __init__(self, data: Path) -> None:
-        own = {k: v for k, v in os.environ.items() if not k.startswith("BACKPROPD_")}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "backpropd.cli", "up", "--port", "0", "--data", str(data)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env=own | FAST | {"BACKPROPD_CHECKPOINT_SECONDS": "0.2"},
-        )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line.startswith("ready http://"), line
-        self.address = line.split()[1]
-        self.client = Client(self.address)
-
-    def children(self) -> list[psutil.Process]:
-        """Every process that it started, and theirs."""
-        return psutil.Process(self.process.pid).children(recursive=True)
-
-    def trainers(self) -> list[psutil.Process]:
-        """The worker's processes, parent first."""
-        return [p for p in self.children() if "worker.app" in p.cmdline()]
-
-    def finished(self, job: dict[str, Any]) -> dict[str, Any]:
-        """The job once it has ended."""
-        return list(self.client.watch(job["id"]))[-1]
-
-    def stop(self) -> None:
-        """Ask it to stop, and see that nothing stays."""
-        children = self.children()
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
-        self.client.close()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        assert gone(children)
-
-
-def gone(processes: list[psutil.Process]) -> bool:
-    """Whether all of them end within some seconds."""
-    _, alive = psutil.wait_procs(processes, timeout=10)
-    return not alive
 
 
 @pytest.fixture
@@ -192,3 +143,4 @@ def test_the_demo_shows_the_articles_figures_and_exits_well() -> None:
     for figure in ("0.298371109", "0.291027774", "0.291027924", "0.0000351085"):
         assert figure in demo.stdout
     assert "Test accuracy" in demo.stdout
+    assert "\x1b" not in demo.stdout  # no colours in what is no terminal
