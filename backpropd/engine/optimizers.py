@@ -301,7 +301,10 @@ class Adam(_Moments):
         "m = beta_1 m + (1 - beta_1) g; v = beta_2 v + (1 - beta_2) g^2; "
         "theta -= rate * (m / (1 - beta_1^t)) / (sqrt(v / (1 - beta_2^t)) + epsilon)"
     )
-    source = "Kingma & Ba 2015, algorithm 1"
+    source = (
+        "Kingma & Ba 2015, algorithm 1, as in PyTorch; scikit-learn and Keras add epsilon before "
+        "v is corrected"
+    )
     weight_decay: float = setting(0.0, _DECAY, least=0)
 
     def update(

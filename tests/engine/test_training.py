@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from backpropd.engine import INITIALIZERS, TrainingState, evaluate
 from tests.engine.networks import (
@@ -235,77 +234,3 @@ def test_a_cycle_and_an_unknown_source_are_refused() -> None:
         network_of(1, layer("a", 1, "tanh", "b"), layer("b", 1, "tanh", "a"))
     with pytest.raises(ValueError, match="no layer"):
         network_of(1, layer("a", 1, "tanh", "x"), dtype="float64")
-
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("activation", ["logistic", "tanh", "relu"])
-def test_scikit_learn_computes_the_same_classifier(activation: str) -> None:
-    """
-    Same weights, same order, no penalty: after 20 epochs of mini-batches the same network.
-    """
-    rng = np.random.default_rng(8)
-    inputs, labels = rng.normal(size=(30, 4)), np.arange(30) % 3
-    theirs = MLPClassifier(
-        hidden_layer_sizes=(5,),
-        activation=activation,
-        solver="sgd",
-        alpha=0.0,
-        batch_size=10,
-        learning_rate_init=0.05,
-        momentum=0.9,
-        nesterovs_momentum=False,
-        shuffle=False,
-        max_iter=1,
-        random_state=0,
-    )
-    theirs.partial_fit(inputs, labels, classes=[0, 1, 2])
-    compare(theirs, inputs, np.eye(3)[labels], activation, "softmax", "cross_entropy", labels)
-
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_scikit_learn_computes_the_same_regressor() -> None:
-    rng = np.random.default_rng(9)
-    inputs, targets = rng.normal(size=(30, 4)), rng.normal(size=(30, 1))
-    theirs = MLPRegressor(
-        hidden_layer_sizes=(5,),
-        activation="tanh",
-        solver="sgd",
-        alpha=0.0,
-        batch_size=10,
-        learning_rate_init=0.05,
-        momentum=0.9,
-        nesterovs_momentum=False,
-        shuffle=False,
-        max_iter=1,
-        random_state=0,
-    )
-    theirs.partial_fit(inputs, targets.ravel())
-    compare(theirs, inputs, targets, "tanh", "linear", "half_squared_error", targets.ravel())
-
-
-def compare(
-    theirs: Any, inputs: Any, targets: Any, hidden: str, output: str, loss: str, labels: Any
-) -> None:
-    """Go on from where scikit-learn stands, both of us, and end at the same weights."""
-    units = targets.shape[1]
-    network = network_of(
-        4, layer("hidden", 5, hidden, "inputs"), layer("output", units, output, "hidden")
-    )
-
-    def flat(weights: Any, biases: Any) -> Any:
-        return np.concatenate(
-            [a.ravel() for W, b in zip(weights, biases, strict=True) for a in (W.T, b)]
-        )
-
-    theta = flat(theirs.coefs_, theirs.intercepts_)
-    training = training_of(
-        network, loss=loss, epochs=20, batch_size=10, momentum=0.9, learning_rate=0.05
-    )
-    state = begin(training, theta)
-    velocities = theirs._optimizer.velocities
-    state.slots[0] = flat(velocities[:2], velocities[2:])
-    crank(training, data_of(inputs, targets), state)
-    for _ in range(20):
-        theirs.partial_fit(inputs, labels)
-
-    assert flat(theirs.coefs_, theirs.intercepts_) == pytest.approx(state.theta, rel=1e-10)
