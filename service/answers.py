@@ -21,7 +21,11 @@ def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) 
 
 def resource(body: Any) -> Response:
     """One resource, with an ETag that If-None-Match is compared to."""
-    out = answer(body)
+    return tagged(answer(body))
+
+
+def tagged(out: Response) -> Response:
+    """The answer with an ETag of its content; 304 where If-None-Match has it."""
     out.set_etag(hashlib.sha256(out.get_data()).hexdigest()[:32])
     return out.make_conditional(request)  # type: ignore[return-value]
 

@@ -14,6 +14,7 @@ from service import documents, problems
 from service.api import (
     catalog,
     datasets,
+    descendants,
     evaluation,
     health,
     history,
@@ -27,7 +28,7 @@ from service.context import Context, attach
 from service.openapi import Document
 from service.requests import StrictRequest
 
-REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -43,6 +44,7 @@ def create_app(
     """The HTTP service on the database and broker of these settings, or on those given."""
     app = Document(__name__)
     app.request_class = StrictRequest
+    app.url_map.merge_slashes = False  # an address with a doubled slash is another address
     app.config.update(
         MAX_CONTENT_LENGTH=LIMITS.body_bytes,
         MAX_FORM_MEMORY_SIZE=FORM_MEMORY_BYTES,
@@ -52,7 +54,18 @@ def create_app(
     attach(app, Context(settings, database, bell or Bell(settings.broker_url)))
     problems.install(app)
     _install_headers(app)
-    for noun in (networks, datasets, jobs, history, weights, evaluation, trace, catalog, health):
+    for noun in (
+        networks,
+        datasets,
+        jobs,
+        descendants,
+        history,
+        weights,
+        evaluation,
+        trace,
+        catalog,
+        health,
+    ):
         app.register_api(noun.api)
     documents.install(app)
     return app
@@ -63,6 +76,13 @@ def _install_headers(app: Flask) -> None:
     def name_request() -> None:
         asked = request.headers.get("X-Request-Id", "")
         g.request_id = asked if REQUEST_ID.fullmatch(asked) else uuid.uuid4().hex
+
+    @app.before_request
+    def refuse_encoded() -> None:
+        encoding = request.headers.get("Content-Encoding", "identity")
+        if encoding.lower() != "identity":
+            detail = f"Send the body as it is; Content-Encoding {encoding[:40]!r} is not read."
+            raise problems.Refusal(415, "unsupported_encoding", detail)
 
     @app.after_request
     def add_headers(response: Response) -> Response:

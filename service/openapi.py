@@ -119,6 +119,19 @@ def _upload_body(operation: dict[str, Any]) -> None:
         "scaling": text | {"enum": ["none", "standard", "minmax"]},
         "header": text | {"enum": ["true", "false"]},
     }
+    validate_only: dict[str, Any] = {
+        "name": "validate_only",
+        "schema": {"type": "boolean", "default": False},
+        "description": "Read and report, and store nothing.",
+    }
+    beside: list[dict[str, Any]] = [
+        {"name": name, "schema": schema, "description": "Beside a raw body: as in the form."}
+        for name, schema in fields.items()
+        if name != "file"
+    ]
+    operation["parameters"] = [
+        {"in": "query", "required": False, **each} for each in (validate_only, *beside)
+    ]
     form = {"type": "object", "properties": fields, "required": ["file"]}
     inline = {"$ref": "#/components/schemas/InlineDatasetSpec"}
     operation["requestBody"] = {

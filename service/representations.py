@@ -187,6 +187,14 @@ class JobOut(BaseModel):
     version: int
     attempt: int
     queue_position: int | None
+    starts_at: str | None = Field(description="An estimate; null where nothing can be said.")
+    not_before: str | None
+    after: list[str]
+    waiting_for: list[str] = Field(description="Those of `after` that have not ended.")
+    on_failure: Literal["cancel", "run"]
+    strict: bool
+    parent: str | None = Field(description="The job it was made of.")
+    derived: Literal["extend", "clone"] | None
     progress: ProgressOut
     eta_at: str | None
     network_id: str
@@ -224,6 +232,8 @@ class JobSummary(BaseModel):
     attempt: int
     progress: ProgressOut
     eta_at: str | None
+    parent: str | None
+    derived: Literal["extend", "clone"] | None
     network_id: str
     dataset_id: str
     dataset: str
@@ -232,6 +242,25 @@ class JobSummary(BaseModel):
     stop_reason: str | None
     error: dict[str, Any] | None
     links: dict[str, str]
+
+
+class AttemptOut(BaseModel):
+    """One worker's try at a job."""
+
+    object: Literal["attempt"]
+    attempt: int
+    worker: str | None
+    started_at: str
+    ended_at: str | None
+    outcome: Status | None = Field(description="The state it led to; null while it runs.")
+    reason: str | None
+    actor: str | None = Field(description="Who ended it: worker, or reconciler.")
+
+
+class AttemptList(Listed):
+    """Attempts, the first one first."""
+
+    data: list[AttemptOut]
 
 
 class JobList(Listed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NoReturn
 
 from flask import Request
@@ -10,6 +11,8 @@ from flask import Request
 from backpropd.spec.faults import Fault, Invalid
 from backpropd.spec.limits import LIMITS
 from service.problems import Refusal
+
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class StrictRequest(Request):
@@ -27,10 +30,21 @@ class StrictRequest(Request):
 
 
 def read_json(content: bytes) -> Any:
-    """The JSON value in this text; NaN, deep nesting and doubled names are refused."""
+    """The JSON value in this text; whoever would read it in two ways is refused.
+
+    That is NaN, deep nesting, doubled names, and halves of surrogate pairs.
+    """
     _check_depth(content)
     try:
-        return json.loads(content, parse_constant=_no_constant, object_pairs_hook=_no_doubles)
+        text = content.decode()
+        value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_doubles)
+        if SURROGATE.search(text):  # of a pair, or alone
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except UnicodeEncodeError:
+        raise Refusal(
+            400, "bad_json", "A lone surrogate (\\uD800 to \\uDFFF) is no text."
+        ) from None
     except UnicodeDecodeError:
         raise Refusal(400, "bad_json", "The body is not UTF-8.") from None
     except (ValueError, RecursionError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +13,14 @@ from backpropd.data.table import Dataset
 from backpropd.spec.base import parse
 from backpropd.spec.build import fault_of_targets
 from backpropd.spec.canonical import draw_seed
-from backpropd.spec.faults import Fault, Invalid
+from backpropd.spec.faults import Fault, Invalid, pointer_to
 from backpropd.spec.job import JobSpec
 from backpropd.spec.network import NetworkSpec
 from backpropd.spec.rules import check_job
 from backpropd.store import datasets, jobs, networks
 from backpropd.store.database import Session
 from backpropd.store.errors import NotFound
+from backpropd.store.lifecycle import ENDED, JobStatus
 from backpropd.store.tables import JobRow
 
 
@@ -47,11 +49,14 @@ class Submission:
         return {"network": network, "dataset": dataset, "training": training, **rest}
 
 
-def check(session: Session, tenant_id: str, spec: JobSpec) -> Submission:
-    """Find what the job names and hold its parts together; raises Invalid with all faults."""
+def check(session: Session, tenant_id: str, spec: JobSpec, *, hold: bool = True) -> Submission:
+    """Find what the job names and compare its parts; raises Invalid with all faults.
+
+    `hold`: nobody deletes what was found until the caller's transaction, which may write, ends.
+    """
     faults: list[Fault] = []
-    network, network_id = _network(session, tenant_id, spec, faults)
-    dataset, dataset_id = _dataset(session, tenant_id, spec, faults)
+    network, network_id = _network(session, tenant_id, spec, faults, hold=hold)
+    dataset, dataset_id = _dataset(session, tenant_id, spec, faults, hold=hold)
     if network is not None and dataset is not None:
         faults += check_job(
             network,
@@ -67,12 +72,32 @@ def check(session: Session, tenant_id: str, spec: JobSpec) -> Submission:
         if fault is not None:
             detail = f"For {spec.training.loss.name}, {fault}."
             faults.append(Fault("/training/loss", "loss_mismatch", detail))
+    faults += _faults_of_dependencies(session, tenant_id, spec)
     if faults or network is None or dataset is None:
         raise Invalid(faults)
     return Submission(spec, network, network_id, dataset, dataset_id)
 
 
-def store(session: Session, tenant_id: str, submission: Submission) -> JobRow:
+def _faults_of_dependencies(session: Session, tenant_id: str, spec: JobSpec) -> Iterator[Fault]:
+    for index, job_id in enumerate(spec.after):
+        try:
+            before = jobs.find(session, tenant_id, job_id)
+        except NotFound as error:
+            yield Fault(pointer_to("after", index), "not_found", str(error))
+            continue
+        if spec.on_failure == "cancel" and before.status in ENDED - {JobStatus.SUCCEEDED}:
+            detail = f"{job_id} is {before.status} already, so this job would be cancelled."
+            yield Fault(pointer_to("after", index), "contradiction", detail)
+
+
+def store(
+    session: Session,
+    tenant_id: str,
+    submission: Submission,
+    *,
+    parent: JobRow | None = None,
+    derived: str | None = None,
+) -> JobRow:
     """Write the job, and what came with it, in the caller's transaction."""
     network_id = submission.network_id
     if network_id is None:
@@ -102,16 +127,18 @@ def store(session: Session, tenant_id: str, submission: Submission) -> JobRow:
         network_id=network_id,
         dataset_id=dataset_id,
         queue=QUEUE,
+        parent=parent,
+        derived=derived,
     )
 
 
 def _network(
-    session: Session, tenant_id: str, spec: JobSpec, faults: list[Fault]
+    session: Session, tenant_id: str, spec: JobSpec, faults: list[Fault], *, hold: bool
 ) -> tuple[NetworkSpec | None, str | None]:
     if isinstance(spec.network, NetworkSpec):
         return spec.network, None
     try:
-        row = networks.find(session, tenant_id, spec.network)
+        row = networks.find(session, tenant_id, spec.network, hold=hold)
     except NotFound as error:
         faults.append(Fault("/network", "not_found", str(error)))
         return None, None
@@ -119,14 +146,14 @@ def _network(
 
 
 def _dataset(
-    session: Session, tenant_id: str, spec: JobSpec, faults: list[Fault]
+    session: Session, tenant_id: str, spec: JobSpec, faults: list[Fault], *, hold: bool
 ) -> tuple[Dataset | None, str | None]:
     try:
         if not isinstance(spec.dataset, str):
             return from_inline(spec.dataset), None
         if spec.dataset.startswith(PREFIX):
             return builtin(spec.dataset), None
-        row = datasets.find(session, tenant_id, spec.dataset)
+        row = datasets.find(session, tenant_id, spec.dataset, hold=hold)
     except NotFound as error:
         faults.append(Fault("/dataset", "not_found", str(error)))
         return None, None

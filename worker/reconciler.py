@@ -11,11 +11,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from backpropd.bell import QUEUE
+from backpropd.failpoints import failpoint
 from backpropd.settings import Settings
-from backpropd.store import idempotency, jobs, leases, workers
+from backpropd.store import dependencies, idempotency, leases, queueing, workers
 from backpropd.store.database import Database
 from backpropd.store.errors import Busy, Fenced
 
@@ -77,10 +79,12 @@ class Watch:
         for job_id, sighting in list(self.sightings.items()):
             if seen - sighting.since >= self.lease_seconds:
                 self._rescue(job_id, sighting)
+        self._settle()
         if seen - self.last_purge >= PURGE_SECONDS:
             self._purge(seen)
 
     def _rescue(self, job_id: str, seen: Sighting) -> None:
+        failpoint("before_rescue")
         try:
             with self.database.write() as session:
                 status = leases.rescue(session, job_id=job_id, attempt=seen.attempt, beat=seen.beat)
@@ -89,6 +93,14 @@ class Watch:
         if status is not None:
             log.warning("job %s: attempt %d fell silent; now %s", job_id, seen.attempt, status)
             del self.sightings[job_id]
+
+    def _settle(self) -> None:
+        """Cancel what waits for a job that will not succeed."""
+        with self.database.read() as session:
+            if not dependencies.in_vain(session):
+                return
+        with suppress(Fenced), self.database.write() as session:
+            dependencies.settle(session)
 
     def _purge(self, seen: float) -> None:
         """Delete what is kept for a time only."""
@@ -118,7 +130,7 @@ class Ringer:
         Raises Busy where the database does not answer, and what `ring` raises.
         """
         with self.database.read() as session:
-            waiting = jobs.waiting(session, QUEUE)
+            waiting = queueing.waiting(session, QUEUE)
             slots = sum(worker.slots for worker in workers.live(session, QUEUE))
             free = slots - len(leases.observed(session))
         if not waiting:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from backpropd.engine import Block, TrainingState
 from backpropd.export.numbers import json_safe
 from backpropd.export.weights import theta_bytes
+from backpropd.failpoints import failpoint
 from backpropd.settings import Settings
 from backpropd.spec.job import JobSpec
 from backpropd.store import history, leases, snapshots
@@ -90,15 +91,13 @@ class Recorder:
         due = self.clock() - self.checkpointed >= self.checkpoint_every
         return self._commit(state, checkpoint=due, then=None)
 
-    def obey(self, state: TrainingState, want: Want) -> None:
-        """Stop where the user wants it, with a checkpoint."""
-        to = JobStatus.PAUSED if want is Want.PAUSE else JobStatus.CANCELLED
-        reason = f"{to} by its user"
+    def obey(self, state: TrainingState) -> bool:
+        """Stop where the user wants it, with a checkpoint; False where that was taken back."""
 
         def then(session: Session) -> None:
-            leases.finish(session, self.lease, to, reason=reason)
+            leases.obey(session, self.lease)
 
-        self._commit(state, checkpoint=True, then=then)
+        return self._commit(state, checkpoint=True, then=then) is not Want.RUN
 
     def hand_back(self, state: TrainingState) -> None:
         """Give the job to another worker, with a checkpoint and without a charge."""
@@ -125,11 +124,16 @@ class Recorder:
         self.pending.snapshots.append(self._snapshot("final", state.epoch, state.theta, measured))
         facts = {"stop_reason": reason, "final": measured, "error": error, "errors": 0}
 
-        def then(session: Session) -> None:
-            snapshots.drop_checkpoints(session, self.lease.job_id)
-            leases.finish(session, self.lease, status, reason=reason, **facts)
+        # A job that succeeded may be extended, and then goes on from its last state.
+        extendable = status is JobStatus.SUCCEEDED
 
-        self._commit(state, checkpoint=False, then=then)
+        def then(session: Session) -> None:
+            snapshots.drop_checkpoints(session, self.lease.job_id, but=1 if extendable else 0)
+            leases.finish(session, self.lease, status, reason=reason, **facts)
+            failpoint("before_final_commit")
+
+        self._commit(state, checkpoint=extendable, then=then)
+        failpoint("after_final_commit")
 
     def begin(self, facts: dict[str, Any], news: list[News]) -> None:
         """What this attempt knows at its start of the job, and its events; with the first beat."""
@@ -219,6 +223,7 @@ class Recorder:
                 samples_per_second=self.pending.samples / seconds,
                 **self.pending.facts,
             )
+            failpoint("after_beat")
             for news in self.pending.news:
                 leases.note(session, self.lease, *news)
             if self.pending.epochs:

@@ -86,6 +86,10 @@ class Runner:
             sleep=self._patient_sleep,
         )
         state = course.begin()
+        if course.spec.strict and not course.exact:
+            detail = "It would go on under other circumstances than it began, and it is strict."
+            self._fail(lease, {"code": "inexact", "title": "Not exact", "detail": detail})
+            return
         if state.epoch == 0 and state.batch == 0:
             recorder.keep_initial(state)
         recorder.begin({"lineage": course.lineage, "encoding": course.encoding}, course.news)
@@ -104,8 +108,7 @@ class Runner:
             want = recorder.take(block)
             if state.ended:
                 self._end(recorder, course, state, state.ended)
-            elif want is not Want.RUN:
-                recorder.obey(state, want)
+            elif want is not Want.RUN and recorder.obey(state):
                 return
             elif self.drained():
                 recorder.hand_back(state)

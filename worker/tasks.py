@@ -24,7 +24,8 @@ from celery.signals import (
 from threadpoolctl import threadpool_limits
 
 from backpropd.bell import QUEUE, TASK
-from backpropd.store import jobs, leases, workers
+from backpropd.failpoints import failpoint
+from backpropd.store import leases, queueing, workers
 from backpropd.store.database import Database
 from backpropd.store.errors import Busy, Fenced
 from worker import drain
@@ -95,6 +96,7 @@ def work(task: Task) -> None:
         return
     if claimed is None:
         return
+    failpoint("after_claim")
     lease, job = claimed
     log.info("job %s: attempt %d begins", lease.job_id, lease.attempt)
     try:
@@ -108,7 +110,7 @@ def ring_if_waiting(database: Database) -> None:
     """One bell for the jobs that still wait; best effort, the reconciler rings too."""
     try:
         with database.read() as session:
-            waiting = jobs.waiting(session, QUEUE)
+            waiting = queueing.waiting(session, QUEUE)
         if waiting and not drain.begun():
             work.apply_async()
     except Exception as error:  # the broker or the database, neither of which may stop a worker

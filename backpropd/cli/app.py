@@ -7,6 +7,9 @@ import sys
 from typing import NoReturn
 
 import typer
+from pydantic import ValidationError
+
+from backpropd.settings import Settings
 
 app = typer.Typer(
     name="backpropd",
@@ -21,6 +24,17 @@ def refuse(sentence: str, *, code: int = 1) -> NoReturn:
     """Say why not, on stderr, and leave."""
     print(f"backpropd: {sentence}", file=sys.stderr, flush=True)
     raise typer.Exit(code)
+
+
+def settings() -> Settings:
+    """What the environment says; refuse what it cannot mean."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = [
+            f"BACKPROPD_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()
+        ]
+        refuse("; ".join(faults))
 
 
 def is_loopback(host: str) -> bool:

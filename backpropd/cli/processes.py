@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, NoReturn
 
 import typer
 
-from backpropd.cli.app import app, check_host, refuse
-from backpropd.settings import Settings
+from backpropd.cli.app import app, check_host, refuse, settings
 from backpropd.store.database import Database
-from backpropd.store.errors import Busy
+from backpropd.store.errors import Busy, Unusable
 from backpropd.store.migrate import WrongSchema, check_schema, upgrade
 
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
@@ -39,7 +40,7 @@ def worker_command(slots: int) -> list[str]:
     return [
         *[sys.executable, "-m", "celery", "--app", "worker.app", "--quiet", "worker"],
         *["--pool", "prefork", "--concurrency", str(slots)],
-        *["--loglevel", Settings().log_level],
+        *["--loglevel", settings().log_level],
         *["--without-gossip", "--without-mingle", "--without-heartbeat"],
     ]
 
@@ -66,7 +67,7 @@ def worker(
 ) -> None:
     """Train what is queued."""
     _check_database()
-    slots = slots or Settings().slots
+    slots = slots or settings().slots
     _become(worker_command(slots), BACKPROPD_SLOTS=str(slots), **ONE_THREAD)
 
 
@@ -80,26 +81,33 @@ def reconcile() -> None:
 @app.command()
 def migrate() -> None:
     """Bring the database to this version's schema; safe to repeat."""
-    database = Database(Settings().database_url)
-    try:
+    with opened(settings().database_url) as database:
         upgrade(database)
-    finally:
-        database.dispose()
-    print(f"{database.url.render_as_string(hide_password=True)} is at this version's schema.")
+        print(f"{database.url.render_as_string(hide_password=True)} is at this version's schema.")
 
 
-def _check_database() -> None:
-    database = Database(Settings().database_url)
+@contextmanager
+def opened(url: str) -> Iterator[Database]:
+    """The database at this address, which answers; if it does not, say why and leave."""
+    try:
+        database = Database(url)
+    except Unusable as error:
+        refuse(f"BACKPROPD_DATABASE_URL: {error}")
     shown = database.url.render_as_string(hide_password=True)
     try:
         database.ping()
-        check_schema(database)
-    except Busy:
-        refuse(f"no answer from {shown}")
+        yield database
+    except Busy as error:
+        refuse(f"no answer from {shown}: {getattr(error.__cause__, 'orig', error)}")
     except WrongSchema as error:
         refuse(f"{shown}: {error}")
     finally:
         database.dispose()
+
+
+def _check_database() -> None:
+    with opened(settings().database_url) as database:
+        check_schema(database)
 
 
 def _become(command: list[str], **environment: str) -> NoReturn:

@@ -25,11 +25,11 @@ from backpropd.cli.processes import (
     Port,
     WithoutKeys,
     api_command,
+    opened,
     reconciler_command,
     worker_command,
 )
 from backpropd.cli.supervisor import Program, Supervisor
-from backpropd.store.database import Database
 from backpropd.store.migrate import upgrade
 
 POLL_SECONDS = 0.1
@@ -60,9 +60,8 @@ def up(
         database_url = os.environ.get(
             "BACKPROPD_DATABASE_URL", f"sqlite:///{(data / 'backpropd.sqlite').resolve()}"
         )
-        database = Database(database_url)
-        upgrade(database)
-        database.dispose()
+        with opened(database_url) as database:
+            upgrade(database)
         environment = {
             **os.environ,
             **ONE_THREAD,
@@ -136,7 +135,11 @@ def _address(host: str, listener: socket.socket) -> str:
 @contextmanager
 def _locked(data: Path) -> Iterator[None]:
     """Hold the folder, for as long as this process lives and no longer."""
-    with (data / "lock").open("a") as lock:
+    try:
+        lock = (data / "lock").open("a")
+    except OSError as error:
+        refuse(f"cannot write in the folder {data}: {error.strerror}")
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -290,6 +290,8 @@ def _encode_targets(
         detail = f"{words[0]!r} holds words; regression and several targets need numbers."
         raise Invalid([Fault("/targets", "contradiction", detail)])
     if words:
+        if len(kind_of[words[0]].categories) == 1:
+            raise Invalid([_one_class(words[0])])
         column, targets, _ = _encode(names[0], "target", values[names[0]], kind_of[names[0]])
         return targets, [column], column.categories
     targets = np.stack([values[name] for name in names], axis=1)
@@ -305,7 +307,18 @@ def _encode_targets(
         detail = "For classification, several target columns are one-hot: one 1 a row."
         raise Invalid([Fault("/targets", "not_classes", detail)])
     numbers, codes = np.unique(targets[:, 0], return_inverse=True)
+    if len(numbers) == 1:
+        raise Invalid([_one_class(names[0])])
     if len(numbers) > MOST_CATEGORIES:
         detail = f"{names[0]!r} has {len(numbers)} different numbers: too many for classes."
         raise Invalid([Fault("/targets", "too_many_categories", detail)])
-    return np.eye(len(numbers))[codes], columns, tuple(f"{number:g}" for number in numbers)
+    return (
+        np.eye(len(numbers))[codes],
+        columns,
+        tuple(repr(float(number)).removesuffix(".0") for number in numbers),
+    )
+
+
+def _one_class(name: str) -> Fault:
+    detail = f"{name!r} is the same in every row; there is nothing to tell apart."
+    return Fault("/targets", "not_classes", detail)

@@ -124,7 +124,11 @@ def _tuples(values: dict[str, Any]) -> dict[str, Any]:
 
 def number_column(name: str, role: str, values: Floats) -> Column:
     """The description of a column of numbers (N,)."""
-    low, high, mean = float(values.min()), float(values.max()), float(values.mean())
+    low, high = float(values.min()), float(values.max())
+    with np.errstate(over="ignore"):
+        mean = float(values.mean())
+    if not np.isfinite(mean):  # the sum is too large for a number, the mean is not
+        mean = float((values / len(values)).sum())
     return Column(name=name, role=role, kind="number", min=low, max=high, mean=mean)
 
 

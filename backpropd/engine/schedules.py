@@ -28,6 +28,11 @@ class Schedule(Part):
     warmup_start: float = setting(0.1, "Where the warm-up starts, of the rate.", above=0, most=1)
     per: str = setting("epoch", "What t counts.", choices=PER)
 
+    @property
+    def whole_run(self) -> bool:
+        """Whether every rate depends on how long the run is to be."""
+        return False
+
     def rate(self, base: float, t: int, total: int, memory: Memory) -> float:
         """The rate at time t of `total`, from the one that was asked for."""
         if t < self.warmup:
@@ -134,6 +139,10 @@ class Polynomial(Schedule):
     power: float = setting(1.0, "How bent.", above=0, most=100)
     end: float = setting(0.0, "What is left at the end, of the rate.", least=0, most=1)
 
+    @property
+    def whole_run(self) -> bool:
+        return True
+
     def share(self, t: int, total: int, memory: Memory) -> float:
         return self.end + (1 - self.end) * math.pow(1 - min(t / total, 1), self.power)
 
@@ -148,6 +157,10 @@ class Cosine(Schedule):
     end: float = setting(0.0, "The lowest, of the rate.", least=0, most=1)
     period: int = setting(0, "Steps up to the first restart; 0 is none.", least=0, most=10**9)
     grow: int = setting(1, "How many times longer each period is.", least=1, most=1000)
+
+    @property
+    def whole_run(self) -> bool:
+        return not self.period
 
     def share(self, t: int, total: int, memory: Memory) -> float:
         length = self.period or total
@@ -171,6 +184,10 @@ class OneCycle(Schedule):
     up: float = setting(0.3, "The share of the run that goes up.", above=0, below=1)
     divide: float = setting(25.0, "How far below the rate it starts.", least=1, most=1e9)
     final_divide: float = setting(1e4, "How far below the start it ends.", least=1, most=1e12)
+
+    @property
+    def whole_run(self) -> bool:
+        return True
 
     def share(self, t: int, total: int, memory: Memory) -> float:
         start, end = 1 / self.divide, 1 / (self.divide * self.final_divide)

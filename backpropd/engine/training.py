@@ -103,8 +103,8 @@ def fit(
     course = _Course(training, data, state)
     rows: list[dict[str, float]] = []
     presented = 0
-    if state.epoch >= training.epochs and state.ended in (None, "epochs"):
-        state.ended = "epochs"
+    if state.ended in (None, "epochs"):
+        course.go_on()
     while state.ended is None:
         row, samples = course.advance(enough)
         presented += samples
@@ -112,6 +112,7 @@ def fit(
             rows.append(row)
         if row is None or state.ended or mark(state.epoch) or course.interrupted:
             if state.ended and training.restore_best and state.best_theta is not None:
+                state.epoch_theta[:] = state.theta  # for who goes on from here
                 state.theta[:] = state.best_theta
             yield course.block(rows, presented)
             if state.ended:
@@ -143,6 +144,16 @@ class _Course:
             self.columns += statistics_columns(self.network)
         if state.batch:
             self.order = self._drawn()
+
+    def go_on(self) -> None:
+        """End where all epochs are done; where more are asked for than at first, go on exactly."""
+        state, training = self.state, self.training
+        if state.epoch >= training.epochs:
+            state.ended = "epochs"
+        elif state.ended == "epochs":
+            state.ended = None
+            if training.restore_best and state.best_theta is not None:
+                state.theta[:] = state.epoch_theta
 
     def advance(self, enough: Callable[[], bool]) -> tuple[dict[str, float] | None, int]:
         """Train to the end of the epoch, or until `enough`; the epoch's row if it is finished."""

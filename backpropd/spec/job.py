@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, Tag
+from pydantic import AwareDatetime, ConfigDict, Field, Tag
 
 from backpropd.spec.base import OBJECT, TEXT, Count, Flag, Spec, Text, text_or
 from backpropd.spec.dataset import InlineDatasetSpec
 from backpropd.spec.faults import Fault
 from backpropd.spec.limits import LIMITS
 from backpropd.spec.network import NetworkSpec
-from backpropd.spec.training import TrainingSpec, column_fault
+from backpropd.spec.training import Epochs, TrainingSpec, column_fault
 
-SPEC_VERSION = 1  # a worker claims only jobs whose version it knows
+SPEC_VERSION = 2  # a worker claims only jobs whose version it knows
+MOST_DEPENDENCIES = 100
 
 NetworkRef = Annotated[
     Annotated[Text, Tag(TEXT)] | Annotated[NetworkSpec, Tag(OBJECT)], text_or(OBJECT)
@@ -88,6 +89,23 @@ class JobSpec(Spec):
     priority: Annotated[int, Field(strict=True, ge=0, le=9)] = Field(
         default=5, description="Higher goes first."
     )
+    not_before: AwareDatetime | None = Field(
+        default=None, description="No worker takes it earlier; RFC 3339, with a zone."
+    )
+    after: tuple[Text, ...] = Field(
+        default=(),
+        max_length=MOST_DEPENDENCIES,
+        description="Ids of jobs (job_...) that must have succeeded before.",
+    )
+    on_failure: Literal["cancel", "run"] = Field(
+        default="cancel",
+        description="Where one of `after` fails or is cancelled: cancel this one too, or run it.",
+    )
+    strict: Flag = Field(
+        default=False,
+        description="Fail rather than go on where equal bits are not promised: after a crash, "
+        "under another version or on another kind of machine.",
+    )
     webhook: None = Field(default=None, description="Not offered yet.")
 
     @classmethod
@@ -103,10 +121,18 @@ class JobSpec(Spec):
         if self.training.stop.restore_best and self.snapshots.best is None:
             detail = "restore_best needs snapshots.best, which says what is best."
             yield Fault("/training/stop/restore_best", "contradiction", detail)
+        if len(set(self.after)) != len(self.after):
+            yield Fault("/after", "duplicate", "Each job is named once.")
         best = self.snapshots.best or "loss"
         if best.startswith("val_") and self.training.validation is None:
             detail = f"{best} needs training.validation."
             yield Fault("/snapshots/best", "contradiction", detail)
+
+
+class ExtendSpec(Spec):
+    """How much longer a job shall train."""
+
+    epochs: Epochs = Field(description="So many more.")
 
 
 class JobBatchSpec(Spec):

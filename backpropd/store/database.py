@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import URL, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from backpropd.store.errors import Busy
+from backpropd.store.errors import Busy, Unusable
 
 # Service and worker pass a session on; they say no SQL of their own.
 __all__ = ["Database", "Session"]
@@ -46,9 +48,8 @@ class Database:
     """A database, by its address. Make it after a fork: connections are not shared."""
 
     def __init__(self, url: str) -> None:
-        self.url = make_url(url)
-        if self.url.drivername in ("postgresql", "postgres"):
-            self.url = self.url.set(drivername="postgresql+psycopg")
+        """Nothing connects yet. Raises Unusable where nothing could ever answer."""
+        self.url = _address(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             # One engine takes the write lock at BEGIN; a read that turned into a write would fail
@@ -57,9 +58,16 @@ class Database:
             self.read_engine = _sqlite_engine(self.url, begin="BEGIN", query_only=True)
         else:
             self.write_engine = create_engine(
-                self.url, connect_args=POSTGRES_CONNECT, pool_pre_ping=True, pool_timeout=5
+                self.url,
+                connect_args=POSTGRES_CONNECT,
+                pool_pre_ping=True,
+                pool_timeout=5,
+                json_deserializer=_from_jsonb,
             )
-            self.read_engine = self.write_engine
+            # All that a transaction reads is of one moment, as SQLite has it anyway.
+            self.read_engine = self.write_engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
 
     @contextmanager
     def write(self) -> Iterator[Session]:
@@ -90,6 +98,25 @@ class Database:
         """Close every connection."""
         self.write_engine.dispose()
         self.read_engine.dispose()
+
+
+def _address(url: str) -> URL:
+    try:
+        address = make_url(url)
+    except ArgumentError:
+        raise Unusable("no address; one is sqlite:///FILE or postgresql://...") from None
+    if address.drivername in ("postgresql", "postgres"):
+        address = address.set(drivername="postgresql+psycopg")
+    if address.drivername not in ("sqlite", "postgresql+psycopg"):
+        raise Unusable(f"{address.drivername} is neither sqlite nor postgresql")
+    if address.drivername == "postgresql+psycopg" and find_spec("psycopg") is None:
+        raise Unusable("PostgreSQL needs psycopg: pip install 'backpropd[postgres]'")
+    return address
+
+
+def _from_jsonb(text: str) -> Any:
+    """PostgreSQL writes 1e22 in full, without a point; so long a number was no integer."""
+    return json.loads(text, parse_int=lambda digits: (int if len(digits) <= 16 else float)(digits))
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from backpropd.spec.canonical import new_id
 from backpropd.store.clock import now
-from backpropd.store.errors import InUse, NotFound
+from backpropd.store.errors import Busy, InUse, NotFound
+from backpropd.store.ids import is_possible
 from backpropd.store.networks import MOST_JOBS_NAMED
 from backpropd.store.paging import Page, page
 from backpropd.store.tables import DatasetContentRow, DatasetRow, JobRow
@@ -30,11 +31,18 @@ def keep(
     targets: int,
     columns: dict[str, Any],
 ) -> tuple[DatasetRow, bool]:
-    """The dataset with this content, and whether it is new."""
-    same = select(DatasetRow).where(
-        DatasetRow.tenant_id == tenant_id,
-        DatasetRow.sha256 == sha256,
-        DatasetRow.builtin == builtin,
+    """The dataset with this content, and whether it is new.
+
+    Nobody deletes it until the caller's transaction ends.
+    """
+    same = (
+        select(DatasetRow)
+        .where(
+            DatasetRow.tenant_id == tenant_id,
+            DatasetRow.sha256 == sha256,
+            DatasetRow.builtin == builtin,
+        )
+        .with_for_update(read=True, key_share=True)
     )
     known = session.scalar(same)
     if known is not None:
@@ -58,17 +66,28 @@ def keep(
             session.add(row)
     except IntegrityError:
         # PostgreSQL lets two requests find nothing at once; the second to write waits for the
-        # first and is refused by the unique constraint: then the dataset is there.
-        return session.scalars(same).one(), False
+        # first and is refused by the unique constraint: then the dataset is there, unless it was
+        # deleted since.
+        known = session.scalar(same)
+        if known is None:
+            raise Busy from None
+        return known, False
     session.add(DatasetContentRow(tenant_id=tenant_id, dataset_id=row.id, content=content))
     session.flush()
     return row, True
 
 
-def find(session: Session, tenant_id: str, dataset_id: str, *, lock: bool = False) -> DatasetRow:
-    """The dataset with this id; raises NotFound, also for somebody else's."""
+def find(
+    session: Session, tenant_id: str, dataset_id: str, *, lock: bool = False, hold: bool = False
+) -> DatasetRow:
+    """The dataset with this id; raises NotFound, also for somebody else's.
+
+    `lock`: the caller changes it. `hold`: nobody deletes it until the caller's transaction ends.
+    """
     query = select(DatasetRow).where(DatasetRow.tenant_id == tenant_id, DatasetRow.id == dataset_id)
-    row = session.scalar(query.with_for_update() if lock else query)
+    if lock or hold:
+        query = query.with_for_update(read=not lock, key_share=not lock)
+    row = session.scalar(query) if is_possible(dataset_id) else None
     if row is None:
         raise NotFound("dataset", dataset_id)
     return row

@@ -46,6 +46,16 @@ class IdempotencyConflict(StoreError):
     """This Idempotency-Key came before with another body."""
 
 
+class Unusable(StoreError):
+    """There can be no database at this address."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+    def __str__(self) -> str:
+        return self.why
+
+
 class Fenced(StoreError):
     """The lease is lost: another attempt or another state is in force, and nothing was written."""
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backpropd.spec.canonical import canonical_json, new_id, sha256_hex
 from backpropd.spec.job import SPEC_VERSION
-from backpropd.store import events
+from backpropd.store import dependencies, events
 from backpropd.store.clock import now
-from backpropd.store.errors import NotFound, WrongState
+from backpropd.store.errors import InUse, NotFound, WrongState
+from backpropd.store.ids import is_possible
 from backpropd.store.lifecycle import ENDED, JobStatus, Want, allowed_actions, move
 from backpropd.store.paging import Page, page
 from backpropd.store.tables import JobRow
@@ -27,8 +29,14 @@ def submit(
     network_id: str,
     dataset_id: str,
     queue: str,
+    parent: JobRow | None = None,
+    derived: str | None = None,
 ) -> JobRow:
-    """Queue a job whose spec has every default filled in and a seed drawn."""
+    """Queue a job whose spec has every default filled in and a seed drawn.
+
+    `derived` says how it was made of its `parent`: extend or clone.
+    """
+    not_before = spec.get("not_before")
     row = JobRow(
         id=new_id("job"),
         tenant_id=tenant_id,
@@ -53,18 +61,24 @@ def submit(
         epoch=0,
         epochs=spec["training"]["epochs"],
         run_seconds=0.0,
+        run_after=None if not_before is None else datetime.fromisoformat(not_before),
+        parent_id=None if parent is None else parent.id,
+        derived=derived,
         created_at=now(),
     )
     session.add(row)
     session.flush()
-    events.append(session, row, "moved", to_status=JobStatus.QUEUED, actor=API, reason="submitted")
+    reason = "submitted" if parent is None else f"{derived} of {parent.id}"
+    events.append(session, row, "moved", to_status=JobStatus.QUEUED, actor=API, reason=reason)
+    dependencies.add(session, row, spec.get("after", ()), spec.get("on_failure", "cancel"))
     return row
 
 
 def find(session: Session, tenant_id: str, job_id: str, *, lock: bool = False) -> JobRow:
     """The job with this id; raises NotFound, also for somebody else's."""
     query = select(JobRow).where(JobRow.tenant_id == tenant_id, JobRow.id == job_id)
-    row = session.scalar(query.with_for_update() if lock else query)
+    query = query.with_for_update() if lock else query
+    row = session.scalar(query) if is_possible(job_id) else None
     if row is None:
         raise NotFound("job", job_id)
     return row
@@ -143,36 +157,9 @@ def delete(session: Session, tenant_id: str, job_id: str) -> None:
     job = find(session, tenant_id, job_id, lock=True)
     if job.status not in ENDED:
         raise WrongState("delete", job.status, allowed_actions(job.status, job.want))
+    if waiting := list(dependencies.waiting_on(session, job.id)):
+        raise InUse(waiting)
     session.delete(job)
-
-
-def waiting(session: Session, queue: str) -> int:
-    """How many jobs a worker could claim now."""
-    query = select(func.count()).select_from(JobRow).where(*claimable(queue))
-    return session.scalar(query) or 0
-
-
-def claimable(queue: str) -> tuple[Any, ...]:
-    """The conditions under which a job waits for nothing but a worker."""
-    return (
-        JobRow.queue == queue,
-        JobRow.status == JobStatus.QUEUED,
-        JobRow.want == Want.RUN,
-        JobRow.spec_version <= SPEC_VERSION,
-        or_(JobRow.run_after.is_(None), JobRow.run_after <= now()),
-    )
-
-
-def queue_position(session: Session, job: JobRow) -> int | None:
-    """1 for the next job of its queue to be claimed; None for one that does not wait."""
-    if job.status != JobStatus.QUEUED:
-        return None
-    before = or_(
-        JobRow.priority > job.priority,
-        (JobRow.priority == job.priority) & (JobRow.created_at < job.created_at),
-    )
-    query = select(func.count()).select_from(JobRow).where(*claimable(job.queue), before)
-    return (session.scalar(query) or 0) + 1
 
 
 def _asked(

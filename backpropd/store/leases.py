@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session
 from backpropd.store import events
 from backpropd.store.clock import now
 from backpropd.store.errors import Fenced
-from backpropd.store.jobs import claimable
 from backpropd.store.lifecycle import JobStatus, Want, move
+from backpropd.store.queueing import claimable, level
 from backpropd.store.tables import JobRow, SnapshotRow, TenantRow
 
 WORKER = "worker"
@@ -27,6 +27,8 @@ RECONCILER = "reconciler"
 # A third lost lease without progress means that the job kills its workers.
 MOST_CRASHES = 3
 MOST_ERRORS = 3
+# Where a job goes that leaves its worker while its user wants something else than to run it.
+STOPPED = {Want.PAUSE: JobStatus.PAUSED, Want.CANCEL: JobStatus.CANCELLED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def claim(
 ) -> tuple[Lease, JobRow] | None:
     """The best waiting job, running from now on under a new attempt; None where none waits.
 
-    Order: priority, then the owner with fewer running jobs, then age.
+    Order: priority, which rises with waiting, then the owner with fewer running jobs, then age.
     """
     # Two claims at once could both see the last free place of an owner (PostgreSQL; SQLite has
     # one writer). Nothing else takes this lock, and a claim lasts a millisecond.
@@ -60,7 +62,7 @@ def claim(
         .join(TenantRow, TenantRow.id == JobRow.tenant_id)
         .outerjoin(running, running.c.tenant_id == JobRow.tenant_id)
         .where(*claimable(queue), jobs_running < TenantRow.max_running)
-        .order_by(JobRow.priority.desc(), jobs_running, JobRow.created_at, JobRow.id)
+        .order_by(level().desc(), jobs_running, JobRow.created_at, JobRow.id)
         .limit(1)
         .with_for_update(skip_locked=True, of=JobRow)
         .scalar_subquery()
@@ -134,9 +136,16 @@ def finish(session: Session, lease: Lease, status: JobStatus, *, reason: str, **
     move(session, held(session, lease), status, actor=WORKER, reason=reason, **facts)
 
 
+def obey(session: Session, lease: Lease) -> None:
+    """Stop the job if its user wants it now, which may not be what was wanted a beat ago."""
+    job = held(session, lease)
+    if job.want in STOPPED:
+        _leave(session, job, reason="")
+
+
 def give_back(session: Session, lease: Lease, *, reason: str) -> None:
     """Queue the job again without a charge: the worker stops, not the job."""
-    move(session, held(session, lease), JobStatus.QUEUED, actor=WORKER, reason=reason)
+    _leave(session, held(session, lease), reason=reason)
 
 
 def stumble(
@@ -151,16 +160,15 @@ def stumble(
             session, job, JobStatus.FAILED, actor=WORKER, reason=reason, errors=errors, error=error
         )
     else:
-        move(
-            session,
-            job,
-            JobStatus.QUEUED,
-            actor=WORKER,
-            reason=reason,
-            errors=errors,
-            run_after=run_after,
-        )
+        _leave(session, job, reason=reason, errors=errors, run_after=run_after)
     return JobStatus(job.status)
+
+
+def _leave(session: Session, job: JobRow, *, reason: str, **facts: Any) -> None:
+    """Queue a job again, or stop it there where its user wants that: nobody claims it any more."""
+    to = STOPPED.get(Want(job.want), JobStatus.QUEUED)
+    reason = reason if to is JobStatus.QUEUED else f"{to} by its user"
+    move(session, job, to, actor=WORKER, reason=reason, **facts)
 
 
 def observed(session: Session) -> Sequence[tuple[str, int, int]]:
@@ -203,7 +211,7 @@ def _rescue(session: Session, job: JobRow, reason: str) -> JobStatus:
     progress = progress or 0
     crashes = 1 if progress > job.crash_epoch else job.crashes + 1
     facts: dict[str, Any] = {"crashes": crashes, "crash_epoch": progress}
-    to = {Want.PAUSE: JobStatus.PAUSED, Want.CANCEL: JobStatus.CANCELLED}.get(Want(job.want))
+    to = STOPPED.get(Want(job.want))
     if to is None and crashes >= MOST_CRASHES:
         to = JobStatus.FAILED
         detail = f"{crashes} workers were lost to this job in a row, none of them got further."

@@ -51,6 +51,10 @@ ENDED = FINAL | {JobStatus.FAILED}
 
 def allowed_actions(status: str, want: str) -> list[str]:
     """What a user may ask of a job in this state."""
+    return [*_moves_asked(status, want), "clone"]
+
+
+def _moves_asked(status: str, want: str) -> list[str]:
     if status == JobStatus.RUNNING:
         if want == Want.CANCEL:
             return ["cancel"]
@@ -59,6 +63,7 @@ def allowed_actions(status: str, want: str) -> list[str]:
         JobStatus.QUEUED: ["cancel", "pause"],
         JobStatus.PAUSED: ["cancel", "resume"],
         JobStatus.FAILED: ["retry", "delete"],
+        JobStatus.SUCCEEDED: ["extend", "delete"],
     }.get(JobStatus(status), ["delete"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 
 from alembic import command
@@ -43,8 +44,16 @@ def upgrade(database: Database) -> None:
 
 
 def check_schema(database: Database) -> None:
-    """Raise WrongSchema unless the database is at this program's newest migration."""
-    head = ScriptDirectory.from_config(config()).get_current_head()
-    with database.read_engine.connect() as connection:
-        if MigrationContext.configure(connection).get_current_revision() != head:
+    """Raise WrongSchema unless the database is at this program's newest migration.
+
+    Raises Busy where the database does not answer.
+    """
+    with database.read() as session:
+        if MigrationContext.configure(session.connection()).get_current_revision() != _head():
             raise WrongSchema
+
+
+@cache
+def _head() -> str | None:
+    """The newest migration, which cannot change while the program runs."""
+    return ScriptDirectory.from_config(config()).get_current_head()

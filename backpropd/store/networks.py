@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from backpropd.spec.canonical import canonical_json, new_id, sha256_hex
 from backpropd.store.clock import now
 from backpropd.store.errors import InUse, NotFound
+from backpropd.store.ids import is_possible
 from backpropd.store.paging import Page, page
 from backpropd.store.tables import JobRow, NetworkRow
 
@@ -34,10 +35,17 @@ def create(
     return row
 
 
-def find(session: Session, tenant_id: str, network_id: str, *, lock: bool = False) -> NetworkRow:
-    """The network with this id; raises NotFound, also for somebody else's."""
+def find(
+    session: Session, tenant_id: str, network_id: str, *, lock: bool = False, hold: bool = False
+) -> NetworkRow:
+    """The network with this id; raises NotFound, also for somebody else's.
+
+    `lock`: the caller changes it. `hold`: nobody deletes it until the caller's transaction ends.
+    """
     query = select(NetworkRow).where(NetworkRow.tenant_id == tenant_id, NetworkRow.id == network_id)
-    row = session.scalar(query.with_for_update() if lock else query)
+    if lock or hold:
+        query = query.with_for_update(read=not lock, key_share=not lock)
+    row = session.scalar(query) if is_possible(network_id) else None
     if row is None:
         raise NotFound("network", network_id)
     return row

@@ -6,13 +6,14 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Select, tuple_
 from sqlalchemy.orm import Session
 
 from backpropd.spec.faults import Fault, Invalid
+from backpropd.store.ids import is_possible
 
 Row = TypeVar("Row")
 
@@ -47,9 +48,10 @@ def _read(cursor: str) -> tuple[datetime, str]:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         created_at, id_ = json.loads(text)
         instant = datetime.fromisoformat(created_at)
-        if instant.tzinfo is None or not isinstance(id_, str) or "\0" in id_:
+        if instant.tzinfo is None or not isinstance(id_, str) or not is_possible(id_):
             raise ValueError
-    except (ValueError, TypeError):
+        instant = instant.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
         detail = "This is no cursor that a list has given."
         raise Invalid([Fault("/cursor", "bad_cursor", detail)]) from None
     return instant, id_

@@ -16,6 +16,8 @@ from backpropd.store.tables import SnapshotContentRow, SnapshotRow
 
 CHECKPOINT = "checkpoint"
 CHECKPOINTS_KEPT = 2  # the newest, and the one to fall back on
+NAMED = ("final", "best", "initial")
+LARGEST_EPOCH = 2**31 - 1  # that the column holds
 
 
 def keep(
@@ -67,9 +69,9 @@ def keep(
     return True
 
 
-def drop_checkpoints(session: Session, job_id: str) -> None:
-    """Forget the checkpoints of a job that needs them no more."""
-    _drop(session, _ids(session, job_id, CHECKPOINT))
+def drop_checkpoints(session: Session, job_id: str, *, but: int = 0) -> None:
+    """Forget the checkpoints of a job that needs them no more, but for so many of the newest."""
+    _drop(session, _ids(session, job_id, CHECKPOINT)[but:])
 
 
 def all_of(session: Session, job_id: str) -> Sequence[SnapshotRow]:
@@ -88,7 +90,8 @@ def find(session: Session, job_id: str, which: str | int) -> SnapshotRow:
         query = query.where(SnapshotRow.epoch == which)
     else:
         query = query.where(SnapshotRow.kind == which)
-    row = session.scalars(query.order_by(SnapshotRow.id).limit(1)).first()
+    possible = which <= LARGEST_EPOCH if isinstance(which, int) else which in NAMED
+    row = session.scalars(query.order_by(SnapshotRow.id).limit(1)).first() if possible else None
     if row is None:
         raise NotFound("snapshot", str(which))
     return row

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Response, request
 from flask_openapi3 import APIBlueprint, Tag
+from werkzeug.datastructures import FileStorage
 
 from backpropd.data.builtin import builtin_list
 from backpropd.data.inline import from_inline
@@ -160,8 +161,13 @@ def _read(options: dict[str, str]) -> tuple[Dataset, str | None]:
     if len(content) > LIMITS.dataset_bytes:
         raise Refusal(413, "too_large", f"A dataset has at most {LIMITS.dataset_bytes} bytes.")
     upload = _upload_spec(options)
-    name = upload.name or (file.filename if file is not None else None)
-    return read_csv(content, upload, limits=LIMITS), name
+    return read_csv(content, upload, limits=LIMITS), upload.name or _name_of(file)
+
+
+def _name_of(file: FileStorage | None) -> str | None:
+    """A file's name as far as it can be shown and stored."""
+    name = "" if file is None else (file.filename or "")
+    return "".join(filter(str.isprintable, name))[: LIMITS.name_length] or None
 
 
 def _upload_spec(options: dict[str, str]) -> UploadSpec:

@@ -16,7 +16,7 @@ from backpropd.spec.build import build_network, generators
 from backpropd.spec.faults import Fault, Invalid
 from backpropd.spec.training import TrainingSpec
 from backpropd.store import datasets, jobs
-from service.answers import answer
+from service.answers import resource
 from service.api.weights import load
 from service.auth import tenant
 from service.context import database
@@ -53,7 +53,7 @@ def get_confusion(path: JobPath, query: ConfusionQuery) -> Response:
     with np.errstate(over="ignore", invalid="ignore"):
         Y = build_network(spec, dtype=training.dtype).predict(theta, X)
     about = {"object": "confusion", "job": job.id, "epoch": snapshot.epoch, "split": query.split}
-    return answer({**about, **_figures(confusion(Y, T), list(dataset.classes))})
+    return resource({**about, **_figures(confusion(Y, T), list(dataset.classes))})
 
 
 def _figures(C: Any, classes: list[str]) -> dict[str, Any]:

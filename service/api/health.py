@@ -9,6 +9,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from backpropd.spec.limits import LIMITS
 from backpropd.store.errors import Busy
+from backpropd.store.migrate import WrongSchema, check_schema
 from service.answers import answer, resource
 from service.context import context, database
 from service.parameters import NoQuery
@@ -26,16 +27,23 @@ def healthz(query: NoQuery) -> Response:
 @api.get("/readyz", summary="The parts answer", responses={200: ReadyOut, 503: ReadyOut})
 def readyz(query: NoQuery) -> Response:
     """200 while database and broker answer; jobs are accepted as long as the database does."""
-    try:
-        database().ping()
-        stored = True
-    except Busy:
-        stored = False
-    rung = context().bell.ping()
-    checks = {"database": "ok" if stored else "no answer", "broker": "ok" if rung else "no answer"}
-    ready = stored and rung
+    checks = {
+        "database": _database_check(),
+        "broker": "ok" if context().bell.ping() else "no answer",
+    }
+    ready = set(checks.values()) == {"ok"}
     status = "ready" if ready else "unavailable"
     return answer({"status": status, "checks": checks}, 200 if ready else 503)
+
+
+def _database_check() -> str:
+    try:
+        check_schema(database())
+    except Busy:
+        return "no answer"
+    except WrongSchema:
+        return "another schema: run `backpropd migrate`"
+    return "ok"
 
 
 @api.get("/v1/limits", summary="Read the limits", responses={200: LimitsOut})

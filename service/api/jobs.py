@@ -8,18 +8,17 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from flask import Response, request
+from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
 from backpropd.export.numbers import json_number
 from backpropd.spec.base import parse
-from backpropd.spec.canonical import canonical_json, sha256_hex
 from backpropd.spec.faults import Invalid
 from backpropd.spec.job import JobBatchSpec, JobSpec
-from backpropd.store import events, history, idempotency, jobs, networks
+from backpropd.store import dependencies, events, history, jobs, networks, queueing
 from backpropd.store.clock import now
 from backpropd.store.database import Session
-from backpropd.store.errors import Raced
+from backpropd.store.errors import Busy
 from backpropd.store.lifecycle import ENDED, JobStatus, allowed_actions
 from backpropd.store.tables import JobEventRow, JobRow, MetricSummaryRow
 from service import problems, submission
@@ -27,6 +26,7 @@ from service.answers import answer, resource, time
 from service.api.history import LAYERS
 from service.auth import tenant
 from service.context import context, database
+from service.once import created_once
 from service.openapi import BODY, CONFLICT
 from service.parameters import (
     EventsQuery,
@@ -53,9 +53,16 @@ def represent(session: Session, job: JobRow) -> dict[str, Any]:
     network = networks.find(session, job.tenant_id, job.network_id)
     moves = [e for e in events.after(session, job.id, 0, MOST_TRANSITIONS) if e.kind == "moved"]
     metrics = history.summaries(session, [job.id])[job.id]
+    place = queueing.position(session, job)
     return {
         **_core(job, metrics),
-        "queue_position": jobs.queue_position(session, job),
+        "queue_position": place,
+        "starts_at": time(queueing.starts_at(session, job, place)),
+        "not_before": job.spec.get("not_before"),
+        "after": job.spec.get("after", []),
+        "waiting_for": list(dependencies.waiting_for(session, job.id)),
+        "on_failure": job.spec.get("on_failure", "cancel"),
+        "strict": job.spec.get("strict", False),
         "network": network.definition,
         "training": job.spec["training"],
         "history": job.spec["history"],
@@ -100,6 +107,8 @@ def _core(job: JobRow, metrics: list[MetricSummaryRow]) -> dict[str, Any]:
             "samples_per_second": job.samples_per_second,
         },
         "eta_at": _eta(job),
+        "parent": job.parent_id,
+        "derived": job.derived,
         "network_id": job.network_id,
         "dataset_id": job.dataset_id,
         "dataset": job.spec["dataset"],
@@ -114,6 +123,7 @@ def _core(job: JobRow, metrics: list[MetricSummaryRow]) -> dict[str, Any]:
             "history": f"{here}/history",
             "events": f"{here}/events",
             "snapshots": f"{here}/snapshots",
+            "attempts": f"{here}/attempts",
         },
     }
 
@@ -145,9 +155,19 @@ def submit_job(body: JobSpec, query: ValidateQuery, header: IdempotencyHeader) -
     """Queue a training job, or, with validate_only, say what it would be."""
     if query.validate_only:
         return _verdict(body)
-    job, replayed = _submit_once(body, header.idempotency_key)
+
+    def create(session: Session) -> dict[str, Any]:
+        checked = submission.check(session, tenant(), body)
+        return represent(session, submission.store(session, tenant(), checked))
+
+    job, replayed = created_once(create, header.idempotency_key)
     if not replayed:
         context().bell.ring()
+    return submitted(job, replayed=replayed)
+
+
+def submitted(job: dict[str, Any], *, replayed: bool) -> Response:
+    """The answer to who has submitted a job."""
     headers = {"Location": f"/v1/jobs/{job['id']}", "Retry-After": RETRY_AFTER_SECONDS}
     if replayed:
         headers["Idempotent-Replayed"] = "true"
@@ -158,7 +178,8 @@ def submit_job(body: JobSpec, query: ValidateQuery, header: IdempotencyHeader) -
 def submit_batch(body: JobBatchSpec, query: NoQuery) -> Response:
     """Queue up to 1,000 jobs; each has a result of its own, and one fault stops no other."""
     results = [_submit_one_of_many(raw) for raw in body.jobs]
-    context().bell.ring()
+    if any(result["job"] for result in results):
+        context().bell.ring()
     return answer({"object": "job_batch", "data": results})
 
 
@@ -183,7 +204,8 @@ def get_job(path: JobPath, query: WaitQuery) -> Response:
     with database().read() as session:
         job = jobs.find(session, tenant(), path.job_id)
     if query.wait and job.status not in ENDED:
-        _wait_for_news(path.job_id, query.version or job.version, query.wait)
+        known = job.version if query.version is None else query.version
+        _wait_for_news(path.job_id, known, query.wait)
     with database().read() as session:
         return resource(represent(session, jobs.find(session, tenant(), path.job_id)))
 
@@ -247,43 +269,20 @@ def _event(row: JobEventRow) -> dict[str, Any]:
     }
 
 
-def _submit_once(body: JobSpec, key: str | None) -> tuple[dict[str, Any], bool]:
-    """The job, and whether it is the answer to an earlier request with this key."""
-    sha256 = sha256_hex(canonical_json(request.get_json())) if key else ""
-    for _ in range(3):
-        try:
-            return _submit(body, key, sha256)
-        except Raced:
-            continue  # another request with the key has just committed: replay its answer
-    return _submit(body, key, sha256)
-
-
-def _submit(body: JobSpec, key: str | None, sha256: str) -> tuple[dict[str, Any], bool]:
-    with database().write() as session:
-        if key is not None:
-            known = idempotency.replay(session, tenant(), key, sha256)
-            if known is not None:
-                return known, True
-        row = submission.store(session, tenant(), submission.check(session, tenant(), body))
-        job = represent(session, row)
-        if key is not None:
-            idempotency.remember(session, tenant(), key, body_sha256=sha256, status=202, answer=job)
-    return job, False
-
-
 def _submit_one_of_many(raw: dict[str, Any]) -> dict[str, Any]:
     try:
         with database().write() as session:
             checked = submission.check(session, tenant(), parse(JobSpec, raw))
             job = represent(session, submission.store(session, tenant(), checked))
-    except Invalid as invalid:
-        return {"status": 422, "job": None, "problem": problems.of_faults(invalid.faults)}
+    except (Invalid, Busy) as error:
+        problem = problems.of_exception(error)
+        return {"status": problem["status"], "job": None, "problem": problem}
     return {"status": 202, "job": job, "problem": None}
 
 
 def _verdict(body: JobSpec) -> Response:
     with database().read() as session:
-        checked = submission.check(session, tenant(), body)
+        checked = submission.check(session, tenant(), body, hold=False)
     training = body.training
     presentations = checked.dataset.rows * training.epochs
     dataset = body.dataset if isinstance(body.dataset, str) else "inline"

@@ -76,7 +76,8 @@ def _of_job(spec: JobTraceSpec) -> Response:
         raise Invalid(faults)
     assert job.encoding is not None  # written before the first snapshot
     training = parse(TrainingSpec, job.spec["training"])
-    x = Scaling.from_json(job.encoding["scaling"]).apply(dataset.inputs[[spec.row]])[0]
+    with np.errstate(over="ignore", invalid="ignore"):
+        x = Scaling.from_json(job.encoding["scaling"]).apply(dataset.inputs[[spec.row]])[0]
     step = {
         "loss": training.loss,
         "learning_rate": training.optimizer.part.learning_rate,

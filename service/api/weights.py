@@ -20,7 +20,7 @@ from backpropd.spec.predict import PredictSpec
 from backpropd.store import jobs, networks, snapshots
 from backpropd.store.database import Session
 from backpropd.store.tables import JobRow, SnapshotRow
-from service.answers import answer, time
+from service.answers import answer, tagged, time
 from service.auth import tenant
 from service.context import database
 from service.openapi import BODY, CONFLICT
@@ -65,11 +65,12 @@ def get_weights(path: SnapshotPath, query: WeightsQuery) -> Response:
     about = {"job": job.id, "epoch": snapshot.epoch, "kind": snapshot.kind}
     about = {"object": "weights", **about, "sha256": snapshot.sha256}
     file = f"{job.id}-{snapshot.epoch}.{query.format}"
-    return Response(
+    out = Response(
         chosen.write(named_weights(network, theta), about),
         content_type=chosen.content_type,
         headers={"Content-Disposition": f'attachment; filename="{file}"'},
     )
+    return tagged(out)
 
 
 @api.post(
@@ -83,8 +84,8 @@ def predict(path: JobPath, body: PredictSpec, query: NoQuery) -> Response:
     _check_rows(body, spec)
     assert job.encoding is not None  # written before the first snapshot
     network = build_network(spec, dtype=job.spec["training"]["dtype"])
-    X = Scaling.from_json(job.encoding["scaling"]).apply(np.array(body.inputs))
     with np.errstate(over="ignore", invalid="ignore"):
+        X = Scaling.from_json(job.encoding["scaling"]).apply(np.array(body.inputs))
         Y = network.predict(theta, X.astype(network.dtype))
     about = {"object": "prediction", "job": job.id, "epoch": snapshot.epoch}
     return answer({**about, "outputs": json_safe(Y), **_classes(Y, job.encoding)})

@@ -20,16 +20,23 @@ WAITERS = text(
 def while_open(
     database: Database, first: Callable[[Session], Any], second: Callable[[Session], Any]
 ) -> tuple[Any, Future[Any]]:
-    """What `first` gives, and what `second` comes to that began before `first` was committed.
-
-    On PostgreSQL `first` is committed once `second` waits for its locks; SQLite lets nobody else
-    begin to write.
-    """
+    """What `first` gives, and what `second` comes to that began before `first` was committed."""
 
     def other() -> Any:
         with database.write() as session:
             return second(session)
 
+    return meanwhile(database, first, other)
+
+
+def meanwhile(
+    database: Database, first: Callable[[Session], Any], other: Callable[[], Any]
+) -> tuple[Any, Future[Any]]:
+    """What `first` gives, and what `other` comes to that began before `first` was committed.
+
+    On PostgreSQL `first` is committed once `other` waits for its locks; SQLite lets nobody else
+    begin to write.
+    """
     with ThreadPoolExecutor(1) as thread, database.write() as session:
         result = first(session)
         future = thread.submit(other)

@@ -79,10 +79,19 @@ def test_the_snapshots_asked_for_are_kept(database: Database) -> None:
     assert weights_sha256(database, job.id, 30) == weights_sha256(database, job.id, "final")
 
 
-def test_an_ended_job_keeps_no_checkpoint(database: Database) -> None:
+def test_an_ended_job_keeps_its_last_state_alone(database: Database) -> None:
+    """To be extended from; one that failed keeps none, and a retry begins anew."""
     job = run(database, iris_job())
+    failed = run(
+        database,
+        {
+            **iris_job(optimizer={"name": "sgd", "learning_rate": 1e6}, loss="sum_squared_error"),
+            "network": {"inputs": 4, "layers": [{"units": 3, "activation": "linear"}]},
+        },
+    )
 
-    assert [] == checkpoint_epochs(database, job.id)
+    assert [30] == checkpoint_epochs(database, job.id)
+    assert ("failed", []) == (failed.status, checkpoint_epochs(database, failed.id))
 
 
 @pytest.mark.parametrize(("epochs", "last"), [(31, [21, 31]), (33, [31, 33]), (1, [1])])

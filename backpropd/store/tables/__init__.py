@@ -4,7 +4,7 @@ from backpropd.store.tables.base import Base
 from backpropd.store.tables.dataset import DatasetContentRow, DatasetRow
 from backpropd.store.tables.history import HistoryBucketRow, HistoryChunkRow, MetricSummaryRow
 from backpropd.store.tables.idempotency import IdempotencyRow
-from backpropd.store.tables.job import JobEventRow, JobRow
+from backpropd.store.tables.job import JobDependencyRow, JobEventRow, JobRow
 from backpropd.store.tables.network import NetworkRow
 from backpropd.store.tables.snapshot import SnapshotContentRow, SnapshotRow
 from backpropd.store.tables.tenant import LOCAL_TENANT, TenantRow
@@ -18,6 +18,7 @@ __all__ = [
     "HistoryBucketRow",
     "HistoryChunkRow",
     "IdempotencyRow",
+    "JobDependencyRow",
     "JobEventRow",
     "JobRow",
     "MetricSummaryRow",

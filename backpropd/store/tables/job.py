@@ -27,6 +27,7 @@ class JobRow(Owned, Base):
         Index(None, "tenant_id", "created_at", "id"),
         Index(None, "network_id"),
         Index(None, "dataset_id"),
+        Index(None, "parent_id"),
         # A beat changes no indexed column, so PostgreSQL can update the row in its own page.
         {"postgresql_with": {"fillfactor": 80}},
     )
@@ -51,6 +52,8 @@ class JobRow(Owned, Base):
     crashes: Mapped[int]  # leases lost in a row without progress
     crash_epoch: Mapped[int]
     errors: Mapped[int]  # unknown errors in a row
+    parent_id: Mapped[str | None]  # the job it was made of, which may have been deleted since
+    derived: Mapped[str | None]  # how it came from its parent: extend, clone
     worker_id: Mapped[str | None]
     task_id: Mapped[str | None]
     run_after: Mapped[datetime | None]
@@ -67,6 +70,18 @@ class JobRow(Owned, Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+
+class JobDependencyRow(Owned, Base):
+    """A job that another one waits for."""
+
+    __tablename__ = "job_dependency"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"), primary_key=True)
+    after_id: Mapped[str] = mapped_column(
+        ForeignKey("job.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    on_failure: Mapped[str]  # where after_id fails: cancel this one too, or run it
 
 
 class JobEventRow(Owned, Base):

@@ -1,0 +1,115 @@
+"""Who is next: the order in which waiting jobs are claimed, and when one may begin."""
+
+from __future__ import annotations
+
+import heapq
+import statistics
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import case, func, or_, select
+from sqlalchemy.orm import Session
+
+from backpropd.spec.job import SPEC_VERSION
+from backpropd.store import dependencies, workers
+from backpropd.store.clock import now
+from backpropd.store.lifecycle import JobStatus, Want
+from backpropd.store.tables import JobRow
+
+# A job rises by a level of priority with each such stretch of waiting, so that none waits for ever.
+AGEING = timedelta(minutes=10)
+HIGHEST = 9
+TYPICAL_JOBS = 50  # that ended last, from which a typical duration is taken
+
+
+def claimable(queue: str) -> tuple[Any, ...]:
+    """The conditions under which a job waits for nothing but a worker."""
+    return (
+        JobRow.queue == queue,
+        JobRow.status == JobStatus.QUEUED,
+        JobRow.want == Want.RUN,
+        JobRow.spec_version <= SPEC_VERSION,
+        or_(JobRow.run_after.is_(None), JobRow.run_after <= now()),
+        ~dependencies.waits(),
+    )
+
+
+def waiting(session: Session, queue: str) -> int:
+    """How many jobs a worker could claim now."""
+    query = select(func.count()).select_from(JobRow).where(*claimable(queue))
+    return session.scalar(query) or 0
+
+
+def level() -> Any:
+    """A job's priority, and one more for each stretch it has waited."""
+    instant = now()
+    risen = [
+        case((JobRow.created_at <= instant - stretches * AGEING, 1), else_=0)
+        for stretches in range(1, HIGHEST + 1)
+    ]
+    total: Any = JobRow.priority
+    for one in risen:
+        total = total + one
+    return total
+
+
+def position(session: Session, job: JobRow) -> int | None:
+    """1 for the next job of its queue to be claimed; None for one that does not wait for a worker.
+
+    Owners that have fewer jobs running go before others of the same level; that changes with every
+    claim and is left out here.
+    """
+    own = session.scalar(select(level()).where(JobRow.id == job.id, *claimable(job.queue)))
+    if own is None:
+        return None
+    earlier = (JobRow.created_at < job.created_at) | (
+        (JobRow.created_at == job.created_at) & (JobRow.id < job.id)
+    )
+    before = or_(level() > own, (level() == own) & earlier)
+    query = select(func.count()).select_from(JobRow).where(*claimable(job.queue), before)
+    return (session.scalar(query) or 0) + 1
+
+
+def starts_at(session: Session, job: JobRow, place: int | None) -> datetime | None:
+    """When a waiting job may begin, if those before it take as long as jobs took lately.
+
+    None where nothing can be said: no worker is there, or nothing has run yet.
+    """
+    slots = sum(worker.slots for worker in workers.live(session, job.queue))
+    if place is None or not slots:
+        return None
+    running = _remaining(session, job.queue)
+    if place + len(running) <= slots:
+        return now()
+    typical = _typical(session, job.queue)
+    if typical is None:
+        return None
+    busy = [typical if seconds is None else seconds for seconds in running]
+    free = [0.0] * max(slots - len(busy), 0) + sorted(busy)[-slots:]
+    heapq.heapify(free)
+    for _ in range(place - 1):
+        heapq.heapreplace(free, free[0] + typical)
+    return now() + timedelta(seconds=min(free[0], 1e9))
+
+
+def _remaining(session: Session, queue: str) -> list[float | None]:
+    """Seconds that each running job still takes, if it goes on as it went; None where unknown."""
+    query = select(JobRow.epoch, JobRow.epochs, JobRow.run_seconds).where(
+        JobRow.queue == queue, JobRow.status == JobStatus.RUNNING
+    )
+    return [
+        seconds / epoch * (epochs - epoch) if epoch else None
+        for epoch, epochs, seconds in session.execute(query)
+    ]
+
+
+def _typical(session: Session, queue: str) -> float | None:
+    """The median of the seconds that the last jobs took."""
+    query = (
+        select(JobRow.run_seconds)
+        .where(JobRow.queue == queue, JobRow.status == JobStatus.SUCCEEDED)
+        .order_by(JobRow.finished_at.desc())
+        .limit(TYPICAL_JOBS)
+    )
+    taken = session.scalars(query).all()
+    return statistics.median(taken) if taken else None
