@@ -11,7 +11,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from backpropd.data.scaling import Scaling
 from backpropd.data.table import Dataset
-from backpropd.engine import Trace, trace_step
+from backpropd.engine import Network, Trace, fault_of_trace, trace_step
 from backpropd.export.numbers import json_safe
 from backpropd.spec.base import parse
 from backpropd.spec.build import build_network, fault_of_targets, generators, initial_theta
@@ -53,7 +53,7 @@ def _of_network(spec: NetworkTraceSpec) -> Response:
         faults.append(Fault("/targets", "loss_mismatch", f"For {spec.loss.name}, {fault}."))
     if faults:
         raise Invalid(faults)
-    network = build_network(network_spec, dtype="float64")
+    network = _traceable(network_spec, "/network")
     theta = initial_theta(network_spec, network, rng=generators(spec.seed).weights)
     step = {
         "loss": spec.loss,
@@ -83,12 +83,12 @@ def _of_job(spec: JobTraceSpec) -> Response:
         "learning_rate": training.optimizer.part.learning_rate,
         "update_order": training.update_order,
     }
-    network = build_network(network_spec, dtype="float64")
+    network = _traceable(network_spec, "/job")
     theta = theta.astype(np.float64)
     return _answer(network, theta, x, dataset.targets[spec.row], step)
 
 
-def _answer(network: Any, theta: Any, x: Any, t: Any, step: dict[str, Any]) -> Response:
+def _answer(network: Network, theta: Any, x: Any, t: Any, step: dict[str, Any]) -> Response:
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         traced: Trace = trace_step(network, theta, x, t, **(step | {"loss": step["loss"].part}))
     values = traced.values
@@ -109,6 +109,15 @@ def _answer(network: Any, theta: Any, x: Any, t: Any, step: dict[str, Any]) -> R
         "steps": [asdict(line) for line in traced.steps],
     }
     return answer(json_safe(body))
+
+
+def _traceable(spec: NetworkSpec, pointer: str) -> Network:
+    """The network; raises Invalid where a step of it can't be written down."""
+    network = build_network(spec, dtype="float64")
+    fault = fault_of_trace(network)
+    if fault is not None:
+        raise Invalid([Fault(pointer, "not_traceable", f"{fault[0].upper()}{fault[1:]}.")])
+    return network
 
 
 def _network(spec: NetworkTraceSpec) -> NetworkSpec:
