@@ -167,7 +167,12 @@ class Client:
         return answer
 
     def _request(self, method: str, path: str, **request: Any) -> httpx.Response:
-        response = self._http.request(method, path, **request)
+        try:
+            response = self._http.request(method, path, **request)
+        except httpx.TransportError as error:
+            # "Connection refused" alone does not say by whom.
+            where = f"{self._http.base_url}: {error or type(error).__name__}"
+            raise type(error)(where, request=error.request) from error
         if response.is_error:
             raise Problem.of(response)
         return response

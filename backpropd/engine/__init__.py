@@ -17,7 +17,7 @@ from backpropd.engine.losses import LOSSES, Loss
 from backpropd.engine.metrics import METRICS, Metric
 from backpropd.engine.network import Layer, Network, Pass, evaluate
 from backpropd.engine.normalizations import NORMALIZATIONS, Normalization
-from backpropd.engine.optimizers import OPTIMIZERS, Method, Optimizer, Rule
+from backpropd.engine.optimizers import OPTIMIZERS, Method, Moment, Optimizer, Rule
 from backpropd.engine.order import ORDERS
 from backpropd.engine.parts import Part, Registry, Setting
 from backpropd.engine.regularizers import CLIPS, Clip
@@ -63,6 +63,7 @@ __all__ = [
     "Loss",
     "Method",
     "Metric",
+    "Moment",
     "Network",
     "Normalization",
     "Optimizer",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backpropd.engine.arrays import Array
-from backpropd.engine.optimizers import OPTIMIZERS, Rule
+from backpropd.engine.optimizers import OPTIMIZERS, Moment, Rule
 from backpropd.engine.parts import setting
 
 _FIRST_RATE = "What every weight's own rate starts at."
@@ -37,18 +37,9 @@ class SilvaAlmeida(Rule):
 
     slots = 3
 
-    def update(
-        self,
-        theta: Array,
-        g: Array,
-        slots: Array,
-        *,
-        learning_rate: float,
-        step: int,
-        error_rose: bool,
-    ) -> None:
+    def update(self, theta: Array, g: Array, slots: Array, at: Moment) -> None:
         rates, before, d = slots
-        if step == 1:
+        if at.step == 1:
             rates += self.learning_rate
         same = g * before
         rates *= np.where(same > 0, self.up, np.where(same < 0, self.down, 1))
@@ -78,18 +69,9 @@ class DeltaBarDelta(Rule):
 
     slots = 3
 
-    def update(
-        self,
-        theta: Array,
-        g: Array,
-        slots: Array,
-        *,
-        learning_rate: float,
-        step: int,
-        error_rose: bool,
-    ) -> None:
+    def update(self, theta: Array, g: Array, slots: Array, at: Moment) -> None:
         rates, mean, d = slots
-        if step == 1:
+        if at.step == 1:
             rates += self.learning_rate
         same = g * mean
         rates += np.where(same > 0, self.kappa, 0)
@@ -121,21 +103,12 @@ class Supersab(Rule):
 
     slots = 3
 
-    def update(
-        self,
-        theta: Array,
-        g: Array,
-        slots: Array,
-        *,
-        learning_rate: float,
-        step: int,
-        error_rose: bool,
-    ) -> None:
+    def update(self, theta: Array, g: Array, slots: Array, at: Moment) -> None:
         rates, before, d = slots
-        if step == 1:
+        if at.step == 1:
             rates += self.learning_rate
         turned = g * before < 0
-        rates *= np.where(turned, self.down, self.up if step > 1 else 1)
+        rates *= np.where(turned, self.down, self.up if at.step > 1 else 1)
         np.minimum(rates, self.largest_rate, out=rates)
         d[:] = np.where(turned, -d, self.momentum * d - rates * g)
         before[:] = np.where(turned, 0, g)  # the next derivative is compared with nothing
@@ -161,23 +134,14 @@ class _Rprop(Rule):
             between = f"{self.smallest_step} and {self.largest_step}"
             yield "learning_rate", f"The first step ({self.learning_rate}) is between {between}."
 
-    def update(
-        self,
-        theta: Array,
-        g: Array,
-        slots: Array,
-        *,
-        learning_rate: float,
-        step: int,
-        error_rose: bool,
-    ) -> None:
+    def update(self, theta: Array, g: Array, slots: Array, at: Moment) -> None:
         sizes, before, d = slots
-        if step == 1:
+        if at.step == 1:
             sizes += self.learning_rate
         same = g * before
         sizes *= np.where(same > 0, self.eta_plus, np.where(same < 0, self.eta_minus, 1))
         np.clip(sizes, self.smallest_step, self.largest_step, out=sizes)
-        self._move(theta, g, sizes, d, same < 0, error_rose)
+        self._move(theta, g, sizes, d, same < 0, at.error_rose)
         before[:] = g
 
     def _move(
@@ -272,16 +236,7 @@ class Quickprop(Rule):
 
     slots = 2
 
-    def update(
-        self,
-        theta: Array,
-        g: Array,
-        slots: Array,
-        *,
-        learning_rate: float,
-        step: int,
-        error_rose: bool,
-    ) -> None:
+    def update(self, theta: Array, g: Array, slots: Array, at: Moment) -> None:
         before, d = slots
         slope = -(g + self.decay * theta)
         forward = d * slope > 0  # still downhill the way we came
@@ -315,18 +270,9 @@ class Qrprop(Rule):
 
     slots = 2
 
-    def update(
-        self,
-        theta: Array,
-        g: Array,
-        slots: Array,
-        *,
-        learning_rate: float,
-        step: int,
-        error_rose: bool,
-    ) -> None:
+    def update(self, theta: Array, g: Array, slots: Array, at: Moment) -> None:
         sizes, before = slots
-        if step == 1:
+        if at.step == 1:
             sizes += self.learning_rate
         same = g * before
         difference = np.where(g == before, 1, g - before)

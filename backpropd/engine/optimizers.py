@@ -33,6 +33,15 @@ class Optimizer(Part):
         raise NotImplementedError
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When an update is made."""
+
+    learning_rate: float
+    step: int  # updates so far, this one included
+    error_rose: bool  # whether the error is larger than at the step before
+
+
 class Rule(Optimizer):
     """Moves each weight by its own derivative and what was remembered of it."""
 
@@ -40,20 +49,8 @@ class Rule(Optimizer):
     weight_decay: float = 0.0
     decoupled: bool = False  # the decay is a step of its own, not part of the gradient
 
-    def update(
-        self,
-        theta: Array,
-        g: Array,
-        slots: Array,
-        *,
-        learning_rate: float,
-        step: int,
-        error_rose: bool,
-    ) -> None:
-        """Move theta (p,), by its gradient g (p,) and state slots (n, p); `step` counts from 1.
-
-        g may be changed. `error_rose` says whether the error is larger than at the step before.
-        """
+    def update(self, theta: Array, g: Array, slots: Array, at: Moment) -> None:
+        """Move theta (p,), by its gradient g (p,), which may be changed, and state slots (n, p)."""
         raise NotImplementedError
 
 
@@ -125,31 +122,22 @@ class Sgd(Rule):
     def slots(self) -> int:
         return 1 if self.momentum else 0
 
-    def update(
-        self,
-        theta: Array,
-        g: Array,
-        slots: Array,
-        *,
-        learning_rate: float,
-        step: int,
-        error_rose: bool,
-    ) -> None:
+    def update(self, theta: Array, g: Array, slots: Array, at: Moment) -> None:
         if not self.momentum:
-            theta -= learning_rate * g
+            theta -= at.learning_rate * g
             return
         remembered = slots[0]
         remembered *= self.momentum
         if self.momentum_form == "velocity":
             remembered += g
             ahead = g + self.momentum * remembered if self.nesterov else remembered
-            theta -= learning_rate * ahead
+            theta -= at.learning_rate * ahead
             return
-        remembered -= learning_rate * g
+        remembered -= at.learning_rate * g
         theta += remembered
         if self.nesterov:  # momentum * d - rate * g, from the d that has just been added
             theta += (self.momentum - 1) * remembered
-            theta -= learning_rate * g
+            theta -= at.learning_rate * g
 
 
 @OPTIMIZERS.add("adagrad")
@@ -166,21 +154,12 @@ class Adagrad(Rule):
 
     slots = 1
 
-    def update(
-        self,
-        theta: Array,
-        g: Array,
-        slots: Array,
-        *,
-        learning_rate: float,
-        step: int,
-        error_rose: bool,
-    ) -> None:
+    def update(self, theta: Array, g: Array, slots: Array, at: Moment) -> None:
         (s,) = slots
-        if step == 1:
+        if at.step == 1:
             s += self.initial_accumulator
         s += g * g
-        theta -= learning_rate * g / (np.sqrt(s) + self.epsilon)
+        theta -= at.learning_rate * g / (np.sqrt(s) + self.epsilon)
 
 
 @OPTIMIZERS.add("adadelta")
@@ -200,23 +179,14 @@ class Adadelta(Rule):
 
     slots = 2
 
-    def update(
-        self,
-        theta: Array,
-        g: Array,
-        slots: Array,
-        *,
-        learning_rate: float,
-        step: int,
-        error_rose: bool,
-    ) -> None:
+    def update(self, theta: Array, g: Array, slots: Array, at: Moment) -> None:
         s, u = slots
         s *= self.rho
         s += (1 - self.rho) * g * g
         d = np.sqrt(u + self.epsilon) / np.sqrt(s + self.epsilon) * g
         u *= self.rho
         u += (1 - self.rho) * d * d
-        theta -= learning_rate * d
+        theta -= at.learning_rate * d
 
 
 @OPTIMIZERS.add("rmsprop")
@@ -240,16 +210,7 @@ class Rmsprop(Rule):
     def slots(self) -> int:
         return 1 + self.centred + bool(self.momentum)
 
-    def update(
-        self,
-        theta: Array,
-        g: Array,
-        slots: Array,
-        *,
-        learning_rate: float,
-        step: int,
-        error_rose: bool,
-    ) -> None:
+    def update(self, theta: Array, g: Array, slots: Array, at: Moment) -> None:
         s = slots[0]
         s *= self.rho
         s += (1 - self.rho) * g * g
@@ -265,7 +226,7 @@ class Rmsprop(Rule):
             remembered *= self.momentum
             remembered += d
             d = remembered
-        theta -= learning_rate * d
+        theta -= at.learning_rate * d
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,9 +248,9 @@ class _Moments(Rule):
         v *= self.beta_2
         v += (1 - self.beta_2) * (g * g)
 
-    def _adam(self, theta: Array, m: Array, v: Array, learning_rate: float, step: int) -> None:
-        root = np.sqrt(v) / math.sqrt(1 - self.beta_2**step) + self.epsilon
-        theta -= learning_rate / (1 - self.beta_1**step) * (m / root)
+    def _adam(self, theta: Array, m: Array, v: Array, at: Moment) -> None:
+        root = np.sqrt(v) / math.sqrt(1 - self.beta_2**at.step) + self.epsilon
+        theta -= at.learning_rate / (1 - self.beta_1**at.step) * (m / root)
 
 
 @OPTIMIZERS.add("adam")
@@ -307,20 +268,11 @@ class Adam(_Moments):
     )
     weight_decay: float = setting(0.0, _DECAY, least=0)
 
-    def update(
-        self,
-        theta: Array,
-        g: Array,
-        slots: Array,
-        *,
-        learning_rate: float,
-        step: int,
-        error_rose: bool,
-    ) -> None:
+    def update(self, theta: Array, g: Array, slots: Array, at: Moment) -> None:
         m, v = slots
         self._mean(m, g)
         self._mean_of_squares(v, g)
-        self._adam(theta, m, v, learning_rate, step)
+        self._adam(theta, m, v, at)
 
 
 @OPTIMIZERS.add("adamw")
@@ -345,21 +297,12 @@ class Amsgrad(_Moments):
 
     slots = 3
 
-    def update(
-        self,
-        theta: Array,
-        g: Array,
-        slots: Array,
-        *,
-        learning_rate: float,
-        step: int,
-        error_rose: bool,
-    ) -> None:
+    def update(self, theta: Array, g: Array, slots: Array, at: Moment) -> None:
         m, v, largest = slots
         self._mean(m, g)
         self._mean_of_squares(v, g)
         np.maximum(largest, v, out=largest)
-        self._adam(theta, m, largest, learning_rate, step)
+        self._adam(theta, m, largest, at)
 
 
 @OPTIMIZERS.add("nadam")
@@ -379,26 +322,17 @@ class Nadam(_Moments):
 
     slots = 3
 
-    def update(
-        self,
-        theta: Array,
-        g: Array,
-        slots: Array,
-        *,
-        learning_rate: float,
-        step: int,
-        error_rose: bool,
-    ) -> None:
+    def update(self, theta: Array, g: Array, slots: Array, at: Moment) -> None:
         m, v, product = slots  # the product of all mu is one number, kept beside every weight
         self._mean(m, g)
         self._mean_of_squares(v, g)
-        if step == 1:
+        if at.step == 1:
             product += 1
-        mu, mu_next = self._mu(step), self._mu(step + 1)
+        mu, mu_next = self._mu(at.step), self._mu(at.step + 1)
         product *= mu
-        root = np.sqrt(v / (1 - self.beta_2**step)) + self.epsilon
-        theta -= learning_rate * (1 - mu) / (1 - product) * g / root
-        theta -= learning_rate * mu_next / (1 - product * mu_next) * m / root
+        root = np.sqrt(v / (1 - self.beta_2**at.step)) + self.epsilon
+        theta -= at.learning_rate * (1 - mu) / (1 - product) * g / root
+        theta -= at.learning_rate * mu_next / (1 - product * mu_next) * m / root
 
     def _mu(self, step: int) -> float:
         return self.beta_1 * (1 - 0.5 * math.pow(0.96, step * self.momentum_decay))
@@ -418,28 +352,21 @@ class Radam(_Moments):
     weight_decay: float = setting(0.0, _DECAY, least=0)
     decoupled: bool = setting(False, _DECOUPLED)
 
-    def update(
-        self,
-        theta: Array,
-        g: Array,
-        slots: Array,
-        *,
-        learning_rate: float,
-        step: int,
-        error_rose: bool,
-    ) -> None:
+    def update(self, theta: Array, g: Array, slots: Array, at: Moment) -> None:
         m, v = slots
         self._mean(m, g)
         self._mean_of_squares(v, g)
-        m_hat = m / (1 - self.beta_1**step)
+        m_hat = m / (1 - self.beta_1**at.step)
         end = 2 / (1 - self.beta_2) - 1
-        correction = 1 - self.beta_2**step
-        rho = end - 2 * step * self.beta_2**step / correction
+        correction = 1 - self.beta_2**at.step
+        rho = end - 2 * at.step * self.beta_2**at.step / correction
         if rho <= 5:
-            theta -= learning_rate * m_hat
+            theta -= at.learning_rate * m_hat
             return
         r = math.sqrt((rho - 4) * (rho - 2) * end / ((end - 4) * (end - 2) * rho))
-        theta -= learning_rate * m_hat * (math.sqrt(correction) / (np.sqrt(v) + self.epsilon)) * r
+        theta -= (
+            at.learning_rate * m_hat * (math.sqrt(correction) / (np.sqrt(v) + self.epsilon)) * r
+        )
 
 
 @OPTIMIZERS.add("adamax")
@@ -452,21 +379,12 @@ class Adamax(_Moments):
     learning_rate: float = setting(0.002, _RATE, above=0)
     weight_decay: float = setting(0.0, _DECAY, least=0)
 
-    def update(
-        self,
-        theta: Array,
-        g: Array,
-        slots: Array,
-        *,
-        learning_rate: float,
-        step: int,
-        error_rose: bool,
-    ) -> None:
+    def update(self, theta: Array, g: Array, slots: Array, at: Moment) -> None:
         m, u = slots
         self._mean(m, g)
         u *= self.beta_2
         np.maximum(u, np.abs(g) + self.epsilon, out=u)
-        theta -= learning_rate / (1 - self.beta_1**step) * (m / u)
+        theta -= at.learning_rate / (1 - self.beta_1**at.step) * (m / u)
 
 
 @OPTIMIZERS.add("lion")
@@ -487,17 +405,8 @@ class Lion(Rule):
 
     slots = 1
 
-    def update(
-        self,
-        theta: Array,
-        g: Array,
-        slots: Array,
-        *,
-        learning_rate: float,
-        step: int,
-        error_rose: bool,
-    ) -> None:
+    def update(self, theta: Array, g: Array, slots: Array, at: Moment) -> None:
         (m,) = slots
-        theta -= learning_rate * np.sign(self.beta_1 * m + (1 - self.beta_1) * g)
+        theta -= at.learning_rate * np.sign(self.beta_1 * m + (1 - self.beta_1) * g)
         m *= self.beta_2
         m += (1 - self.beta_2) * g

@@ -18,7 +18,7 @@ from backpropd.engine.losses import Loss
 from backpropd.engine.metrics import Metric, Tally
 from backpropd.engine.network import Network, Pass, evaluate
 from backpropd.engine.objective import BatchObjective
-from backpropd.engine.optimizers import Method, Optimizer, Rule
+from backpropd.engine.optimizers import Method, Moment, Optimizer, Rule
 from backpropd.engine.order import epoch_order
 from backpropd.engine.regularizers import Clip
 from backpropd.engine.schedules import Schedule
@@ -247,14 +247,7 @@ class _Course:
                 theta -= rate * decay
             else:
                 g += decay
-        optimizer.update(
-            theta,
-            g,
-            state.slots[:, stretch],
-            learning_rate=rate,
-            step=state.step,
-            error_rose=error_rose,
-        )
+        optimizer.update(theta, g, state.slots[:, stretch], Moment(rate, state.step, error_rose))
 
     def _rate(self) -> float:
         """The learning rate of this update."""

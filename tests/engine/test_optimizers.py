@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backpropd.engine import OPTIMIZERS, Method, Rule
+from backpropd.engine import OPTIMIZERS, Method, Moment, Rule
 from tests.engine.networks import begin, crank, data_of, layer, network_of, training_of
 
 RNG = np.random.default_rng(11)
@@ -141,14 +141,7 @@ def test_the_rule_is_the_papers_one_weight_at_a_time(name: str) -> None:
             PAPERS[name](w, g, m, rose)
             for w, g, m in zip(expected, gradient.tolist(), memories, strict=True)
         ]
-        rule.update(
-            theta,
-            gradient,
-            slots,
-            learning_rate=rule.learning_rate,
-            step=step,
-            error_rose=rose,
-        )
+        rule.update(theta, gradient, slots, Moment(rule.learning_rate, step, rose))
         assert expected == pytest.approx(theta.tolist(), rel=1e-9, abs=1e-12), step
 
 
@@ -164,10 +157,10 @@ def test_a_rule_works_on_any_stretch_alike(name: str) -> None:
     slots = np.zeros((rule.slots, 30)), np.zeros((rule.slots, 30))
     for step in range(1, 6):
         gradient = rng.normal(size=30)
-        about = {"learning_rate": rule.learning_rate, "step": step, "error_rose": step == 3}
-        rule.update(whole, gradient.copy(), slots[0], **about)
+        at = Moment(rule.learning_rate, step, step == 3)
+        rule.update(whole, gradient.copy(), slots[0], at)
         for stretch in (slice(20, 30), slice(0, 20)):
-            rule.update(parts[stretch], gradient[stretch].copy(), slots[1][:, stretch], **about)
+            rule.update(parts[stretch], gradient[stretch].copy(), slots[1][:, stretch], at)
 
         assert (whole == parts).all()
 
