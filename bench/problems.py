@@ -260,7 +260,7 @@ PROBLEMS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tested:
+class HeldOut:
     """A set that is judged by how many held-back rows, a fifth, are classified rightly."""
 
     title: str
@@ -296,8 +296,8 @@ class Tested:
 
 PARTY = {"dataset": "party", "hidden": 5, "inputs": 4}
 TOLD = "online, mini-batch and batch compared, no figure: McCaffrey 2015"
-TESTED = (
-    Tested(
+HELD_OUT = (
+    HeldOut(
         title="iris, 4-7-3",
         dataset="iris",
         hidden=7,
@@ -307,10 +307,10 @@ TESTED = (
         epochs=200,
         published="95-100 % test accuracy: McCaffrey's usual demo",
     ),
-    Tested(
+    HeldOut(
         **PARTY, title="party, online", batch_size=1, learning_rate=0.05, epochs=100, published=TOLD
     ),
-    Tested(
+    HeldOut(
         **PARTY,
         title="party, mini-batches of 40",
         batch_size=40,
@@ -318,7 +318,7 @@ TESTED = (
         epochs=100,
         published=TOLD,
     ),
-    Tested(
+    HeldOut(
         **PARTY,
         title="party, batch",
         batch_size="all",
@@ -356,16 +356,16 @@ def run(client: Client, problem: Problem, seeds: int) -> Result:
     return Result(problem, sorted(solved), len(jobs))
 
 
-def run_tested(client: Client, tested: Tested, seeds: int) -> str:
+def run_held_out(client: Client, held_out: HeldOut, seeds: int) -> str:
     """One job a seed; the row of how well the held-back rows are classified."""
-    shares = [job["final"]["val_accuracy"] for job in finished(client, tested, seeds)]
+    shares = [job["final"]["val_accuracy"] for job in finished(client, held_out, seeds)]
     low, median, high = (100 * each for each in statistics.quantiles(shares, n=4))
     quartiles = f"{low:.1f} - {high:.1f} %"
-    cells = (tested.title, f"{median:.1f} %", quartiles, f"{tested.epochs}", tested.published)
+    cells = (held_out.title, f"{median:.1f} %", quartiles, f"{held_out.epochs}", held_out.published)
     return f"| {' | '.join(cells)} |"
 
 
-def finished(client: Client, work: Problem | Tested, seeds: int) -> list[dict[str, Any]]:
+def finished(client: Client, work: Problem | HeldOut, seeds: int) -> list[dict[str, Any]]:
     """One job a seed, submitted together and waited for."""
     answers = client.submit_batch([work.job(seed) for seed in range(1, seeds + 1)])
     jobs = [client.wait(answer["job"]["id"]) for answer in answers]
@@ -375,12 +375,12 @@ def finished(client: Client, work: Problem | Tested, seeds: int) -> list[dict[st
     return jobs
 
 
-def page(results: list[Result], tested: list[str], seeds: int) -> str:
+def page(results: list[Result], held_out: list[str], seeds: int) -> str:
     """The page, in Markdown."""
-    return "".join(line + "\n" for line in _lines(results, tested, seeds))
+    return "".join(line + "\n" for line in _lines(results, held_out, seeds))
 
 
-def _lines(results: list[Result], tested: list[str], seeds: int) -> Iterator[str]:
+def _lines(results: list[Result], held_out: list[str], seeds: int) -> Iterator[str]:
     yield "# The problems of the classic texts"
     yield ""
     yield (
@@ -408,7 +408,7 @@ def _lines(results: list[Result], tested: list[str], seeds: int) -> Iterator[str
     yield ""
     yield "| set | median of right answers | quartiles | epochs | published |"
     yield "|---|---|---|---|---|"
-    yield from tested
+    yield from held_out
     yield ""
     yield "Made by `python -m bench.problems`, where every network, rate and rule stands."
 
@@ -440,11 +440,11 @@ def main() -> None:
             began = time.monotonic()
             results.append(run(client, problem, said.seeds))
             print(_row(results[-1]), f"{time.monotonic() - began:.0f} s", flush=True)
-        tested = []
-        for each in TESTED:
-            tested.append(run_tested(client, each, said.seeds))
-            print(tested[-1], flush=True)
-    said.page.write_text(page(results, tested, said.seeds))
+        held_out = []
+        for each in HELD_OUT:
+            held_out.append(run_held_out(client, each, said.seeds))
+            print(held_out[-1], flush=True)
+    said.page.write_text(page(results, held_out, said.seeds))
 
 
 if __name__ == "__main__":

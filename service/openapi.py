@@ -19,6 +19,8 @@ DESCRIPTION = (
     "A training service for feed-forward networks: defined over HTTP, trained durably, every "
     "epoch kept. Refusals are RFC 9457 problem documents that name every fault at once."
 )
+REFERENCE = "#/components/schemas/{model}"
+ASKED = (NetworkSpec, JobSpec, NetworkTraceSpec, JobTraceSpec)
 PROBLEM = {"schema": {"$ref": "#/components/schemas/Problem"}}
 
 
@@ -52,7 +54,6 @@ class Document(OpenAPI):
             name,
             info=Info(title="backpropd", version=version("backpropd"), description=DESCRIPTION),
             security_schemes=BEARER,
-            responses=REFUSALS,
             doc_ui=False,  # documents.py serves it
             validation_error_model=problems.Problem,
             validation_error_callback=problems.of_validation,
@@ -63,10 +64,14 @@ class Document(OpenAPI):
         super().generate_spec_json()  # type: ignore[no-untyped-call]
         paths = self.spec_json["paths"]
         _upload_body(paths["/v1/datasets"]["post"])
-        _validate_body(paths["/v1/networks/validate"]["post"])
-        _trace_body(paths["/v1/trace"]["post"], self.spec_json["components"]["schemas"])
-        for path, spec in (("/v1/networks", NetworkSpec), ("/v1/jobs", JobSpec)):
-            paths[path]["post"]["requestBody"]["content"]["application/json"] |= _example_of(spec)
+        _whole_body(paths["/v1/networks/validate"]["post"], NetworkSpec)
+        _whole_body(paths["/v1/jobs"]["post"], JobSpec)
+        _trace_body(paths["/v1/trace"]["post"])
+        _clone_body(paths["/v1/jobs/{job_id}/clone"]["post"])
+        # The framework describes what is asked as it is answered, which says less of the parts.
+        self.spec_json["components"]["schemas"] |= _schemas_of(ASKED)
+        networks = paths["/v1/networks"]["post"]["requestBody"]["content"]
+        networks["application/json"] |= _example_of(NetworkSpec)
         history = paths["/v1/jobs/{job_id}/history"]["get"]["responses"]["200"]["content"]
         for kind in ("text/csv", "application/x-ndjson", "application/x-npz"):
             history[kind] = {"schema": {"type": "string", "format": "binary"}}
@@ -74,6 +79,9 @@ class Document(OpenAPI):
         weights["responses"]["200"]["content"]["application/x-npz"] = {
             "schema": {"type": "string", "format": "binary"}
         }
+        for operation in (each for item in paths.values() for each in item.values()):
+            described = {k: v for k, v in operation["responses"].items() if k != "422"}
+            operation["responses"] = {**REFUSALS, **described}
         # Everything may be asked without a key as long as there are none.
         self.spec_json["security"] = [{}, {"bearer": []}]
 
@@ -87,24 +95,36 @@ def _example_of(spec: type[BaseModel]) -> dict[str, Any]:
     return {"example": examples[0]}
 
 
-def _validate_body(operation: dict[str, Any]) -> None:
-    """A definition; the view reads it itself, because its faults are the answer."""
-    content = {"schema": {"$ref": "#/components/schemas/NetworkSpec"}, **_example_of(NetworkSpec)}
+def _whole_body(operation: dict[str, Any], spec: type[BaseModel]) -> None:
+    """A definition that the view reads itself, because it has more to say of its faults."""
+    content = {"schema": {"$ref": REFERENCE.format(model=spec.__name__)}, **_example_of(spec)}
     operation["requestBody"] = {"required": True, "content": {"application/json": content}}
 
 
-def _trace_body(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+def _schemas_of(specs: tuple[type[BaseModel], ...]) -> dict[str, Any]:
+    """The schemas of what may be asked, and of all that it holds, by name."""
+    asked = [(spec, "validation") for spec in specs]
+    _, made = models_json_schema(asked, ref_template=REFERENCE)  # type: ignore[arg-type]
+    schemas: dict[str, Any] = made["$defs"]
+    return schemas
+
+
+def _trace_body(operation: dict[str, Any]) -> None:
     """One of two forms; the view chooses, so that faults are told of the one that was meant."""
     specs = (NetworkTraceSpec, JobTraceSpec)
-    template = "#/components/schemas/{model}"
-    _, made = models_json_schema([(spec, "validation") for spec in specs], ref_template=template)
-    schemas |= {name: each for name, each in made["$defs"].items() if name not in schemas}
-    forms = [{"$ref": template.format(model=spec.__name__)} for spec in specs]
+    forms = [{"$ref": REFERENCE.format(model=spec.__name__)} for spec in specs]
     step = {"inputs": [0.05, 0.10], "targets": [0.01], "learning_rate": 0.5}
     content = {
         "schema": {"anyOf": forms},
         "example": {"network": _example_of(NetworkSpec)["example"], **step},
     }
+    operation["requestBody"] = {"required": True, "content": {"application/json": content}}
+
+
+def _clone_body(operation: dict[str, Any]) -> None:
+    """Any part of a job, so none of its fields is required."""
+    schema = {"type": "object", "description": "Fields of a job (JobSpec) that shall be others."}
+    content = {"schema": schema, "example": {"training": {"seed": 8}}}
     operation["requestBody"] = {"required": True, "content": {"application/json": content}}
 
 

@@ -11,6 +11,7 @@ from flask import Flask, Response, g
 from pydantic import BaseModel, Field, ValidationError
 from werkzeug.exceptions import HTTPException
 
+from backpropd.data.table import Damaged
 from backpropd.spec.base import cut_off, faults_from
 from backpropd.spec.faults import Fault, Invalid
 from backpropd.store.errors import (
@@ -139,7 +140,7 @@ def install(app: Flask) -> None:
         return answer
 
 
-def _corrupt(error: Corrupt) -> dict[str, Any]:
+def _corrupt(error: Corrupt | Damaged) -> dict[str, Any]:
     log.error("stored content is damaged", exc_info=error)
     return document(500, "corrupt", str(error))
 
@@ -170,5 +171,6 @@ _KNOWN: dict[type[Exception], Callable[[Any], dict[str, Any]]] = {
     IdempotencyConflict: lambda e: document(422, "idempotency_conflict", str(e)),
     Busy: lambda e: document(503, "busy", str(e)),
     Corrupt: _corrupt,
+    Damaged: _corrupt,
     HTTPException: _of_http,
 }

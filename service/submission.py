@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,9 @@ from backpropd.spec.base import parse
 from backpropd.spec.build import fault_of_targets
 from backpropd.spec.canonical import draw_seed
 from backpropd.spec.faults import Fault, Invalid, pointer_to
-from backpropd.spec.job import JobSpec
+from backpropd.spec.job import DatasetPart, JobSpec, NetworkPart, TrainingPart
 from backpropd.spec.network import NetworkSpec
-from backpropd.spec.rules import check_job
+from backpropd.spec.rules import check_job, check_loss, check_shapes
 from backpropd.store import datasets, jobs, networks
 from backpropd.store.database import Session
 from backpropd.store.errors import NotFound
@@ -49,6 +50,44 @@ class Submission:
         return {"network": network, "dataset": dataset, "training": training, **rest}
 
 
+def read(session: Session, tenant_id: str, raw: dict[str, Any], *, hold: bool = True) -> Submission:
+    """The job that a request's body says; raises Invalid with all faults.
+
+    Where one part is wrong, the others are compared all the same.
+    """
+    try:
+        spec = parse(JobSpec, raw)
+    except Invalid as invalid:
+        told = {fault.pointer for fault in invalid.faults}
+        between = _faults_between(session, tenant_id, raw)
+        more = [fault for fault in between if fault.pointer not in told]
+        raise Invalid([*invalid.faults, *more]) from None
+    return check(session, tenant_id, spec, hold=hold)
+
+
+def _faults_between(session: Session, tenant_id: str, raw: dict[str, Any]) -> list[Fault]:
+    """What is wrong between those parts of a faulty job that are right by themselves."""
+    faults: list[Fault] = []
+    network, dataset, training = None, None, None
+    with suppress(Invalid):
+        part = parse(NetworkPart, {"network": raw.get("network")})
+        network, _ = _network(session, tenant_id, part, faults, hold=False)
+    with suppress(Invalid):
+        whole = parse(DatasetPart, {"dataset": raw.get("dataset")})
+        dataset, _ = _dataset(session, tenant_id, whole, faults, hold=False)
+    with suppress(Invalid):
+        training = parse(TrainingPart, {k: raw[k] for k in ("training", "snapshots") if k in raw})
+    if network is not None and dataset is not None:
+        inputs, outputs = dataset.inputs.shape[1], dataset.targets.shape[1]
+        if training is None:
+            return [*faults, *check_shapes(network, inputs=inputs, outputs=outputs)]
+        shape = {"rows": dataset.rows, "inputs": inputs, "outputs": outputs, "task": dataset.task}
+        return [*faults, *check_job(network, training.training, training.snapshots, **shape)]
+    if network is not None and training is not None:
+        faults += check_loss(network, training.training.loss, "/training/loss")
+    return faults
+
+
 def check(session: Session, tenant_id: str, spec: JobSpec, *, hold: bool = True) -> Submission:
     """Find what the job names and compare its parts; raises Invalid with all faults.
 
@@ -72,16 +111,18 @@ def check(session: Session, tenant_id: str, spec: JobSpec, *, hold: bool = True)
         if fault is not None:
             detail = f"For {spec.training.loss.name}, {fault}."
             faults.append(Fault("/training/loss", "loss_mismatch", detail))
-    faults += _faults_of_dependencies(session, tenant_id, spec)
+    faults += _faults_of_dependencies(session, tenant_id, spec, hold=hold)
     if faults or network is None or dataset is None:
         raise Invalid(faults)
     return Submission(spec, network, network_id, dataset, dataset_id)
 
 
-def _faults_of_dependencies(session: Session, tenant_id: str, spec: JobSpec) -> Iterator[Fault]:
+def _faults_of_dependencies(
+    session: Session, tenant_id: str, spec: JobSpec, *, hold: bool
+) -> Iterator[Fault]:
     for index, job_id in enumerate(spec.after):
         try:
-            before = jobs.find(session, tenant_id, job_id)
+            before = jobs.find(session, tenant_id, job_id, hold=hold)
         except NotFound as error:
             yield Fault(pointer_to("after", index), "not_found", str(error))
             continue
@@ -133,7 +174,12 @@ def store(
 
 
 def _network(
-    session: Session, tenant_id: str, spec: JobSpec, faults: list[Fault], *, hold: bool
+    session: Session,
+    tenant_id: str,
+    spec: JobSpec | NetworkPart,
+    faults: list[Fault],
+    *,
+    hold: bool,
 ) -> tuple[NetworkSpec | None, str | None]:
     if isinstance(spec.network, NetworkSpec):
         return spec.network, None
@@ -146,7 +192,12 @@ def _network(
 
 
 def _dataset(
-    session: Session, tenant_id: str, spec: JobSpec, faults: list[Fault], *, hold: bool
+    session: Session,
+    tenant_id: str,
+    spec: JobSpec | DatasetPart,
+    faults: list[Fault],
+    *,
+    hold: bool,
 ) -> tuple[Dataset | None, str | None]:
     try:
         if not isinstance(spec.dataset, str):

@@ -130,7 +130,10 @@ def _fault(error: ErrorDetails, pointer: str) -> Fault:
         return Fault(pointer + "/name", "missing", "This field is required.")
     if kind == "finite_number" or (kind.startswith("float") and given in NOT_NUMBERS):
         return Fault(pointer, "not_finite", f"{given} is not allowed here: give a finite number.")
-    return Fault(pointer, _code(kind), f"{error['msg']}; given: {_shown(given)}.")
+    said = error["msg"]
+    if kind == "too_short":
+        said = f"There must be {context['min_length']} at least"
+    return Fault(pointer, _code(kind), f"{said}; given: {_shown(given)}.")
 
 
 NOT_NUMBERS = ("NaN", "Infinity", "-Infinity")

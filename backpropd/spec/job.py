@@ -135,6 +135,25 @@ class ExtendSpec(Spec):
     epochs: Epochs = Field(description="So many more.")
 
 
+class NetworkPart(Spec):
+    """The network of a job, whatever else is asked."""
+
+    network: NetworkRef
+
+
+class DatasetPart(Spec):
+    """The data of a job, whatever else is asked."""
+
+    dataset: DatasetRef
+
+
+class TrainingPart(Spec):
+    """The training of a job, whatever else is asked."""
+
+    training: TrainingSpec
+    snapshots: SnapshotsSpec = SnapshotsSpec()
+
+
 class JobBatchSpec(Spec):
     """Many jobs in one request; each has a result of its own."""
 

@@ -23,12 +23,7 @@ def check_job(
     task: str,
 ) -> Iterator[Fault]:
     """What is wrong between a network, a dataset of this shape, and the way to train."""
-    if inputs != network.inputs:
-        detail = f"The dataset has {inputs} input columns; the network takes {network.inputs}."
-        yield Fault("/dataset", "shape_mismatch", detail)
-    if outputs != network.outputs:
-        detail = f"The dataset has {outputs} target columns; the network has {network.outputs}"
-        yield Fault("/dataset", "shape_mismatch", f"{detail} outputs.")
+    yield from check_shapes(network, inputs=inputs, outputs=outputs)
     yield from check_loss(network, training.loss, "/training/loss")
     yield from _validation_faults(training, rows)
     yield from _metric_faults(network, training, snapshots, task)
@@ -41,6 +36,16 @@ def check_job(
                 detail = "batch_norm needs batches of two samples or more."
                 pointer = pointer_to("network", "layers", index, "normalization")
                 yield Fault(pointer, "contradiction", detail)
+
+
+def check_shapes(network: NetworkSpec, *, inputs: int, outputs: int) -> Iterator[Fault]:
+    """Whether a dataset of so many input and target columns fits a network."""
+    if inputs != network.inputs:
+        detail = f"The dataset has {inputs} input columns; the network takes {network.inputs}."
+        yield Fault("/dataset", "shape_mismatch", detail)
+    if outputs != network.outputs:
+        detail = f"The dataset has {outputs} target columns; the network has {network.outputs}"
+        yield Fault("/dataset", "shape_mismatch", f"{detail} outputs.")
 
 
 def check_loss(network: NetworkSpec, loss: PartSpec, pointer: str) -> Iterator[Fault]:

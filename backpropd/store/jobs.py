@@ -74,10 +74,16 @@ def submit(
     return row
 
 
-def find(session: Session, tenant_id: str, job_id: str, *, lock: bool = False) -> JobRow:
-    """The job with this id; raises NotFound, also for somebody else's."""
+def find(
+    session: Session, tenant_id: str, job_id: str, *, lock: bool = False, hold: bool = False
+) -> JobRow:
+    """The job with this id; raises NotFound, also for somebody else's.
+
+    `lock`: the caller changes it. `hold`: nobody deletes it until the caller's transaction ends.
+    """
     query = select(JobRow).where(JobRow.tenant_id == tenant_id, JobRow.id == job_id)
-    query = query.with_for_update() if lock else query
+    if lock or hold:
+        query = query.with_for_update(read=not lock, key_share=not lock)
     row = session.scalar(query) if is_possible(job_id) else None
     if row is None:
         raise NotFound("job", job_id)

@@ -10,7 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from backpropd.spec.base import parse
 from backpropd.spec.faults import Fault, Invalid
-from backpropd.spec.job import ExtendSpec, JobSpec
+from backpropd.spec.job import ExtendSpec
 from backpropd.spec.limits import LIMITS
 from backpropd.spec.training import TrainingSpec
 from backpropd.store import attempts, descendants, jobs
@@ -61,11 +61,11 @@ def clone_job(path: JobPath, query: NoQuery, header: IdempotencyHeader) -> Respo
     changes = request.get_json()
 
     def create(session: Session) -> dict[str, Any]:
-        parent = jobs.find(session, tenant(), path.job_id)
+        parent = jobs.find(session, tenant(), path.job_id, hold=True)
         # Not who waits for whom: that was of the moment.
         spec = {**parent.spec, "after": [], "not_before": None}
         merged = {**spec, **{k: patched(spec.get(k), v) for k, v in changes.items()}}
-        checked = submission.check(session, tenant(), parse(JobSpec, merged))
+        checked = submission.read(session, tenant(), merged)
         job = submission.store(session, tenant(), checked, parent=parent, derived=descendants.CLONE)
         return represent(session, job)
 

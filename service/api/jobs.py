@@ -8,13 +8,12 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from backpropd.export.numbers import json_number
-from backpropd.spec.base import parse
 from backpropd.spec.faults import Invalid
-from backpropd.spec.job import JobBatchSpec, JobSpec
+from backpropd.spec.job import JobBatchSpec
 from backpropd.store import dependencies, events, history, jobs, networks, queueing
 from backpropd.store.clock import now
 from backpropd.store.database import Session
@@ -151,13 +150,14 @@ def _summary(row: MetricSummaryRow) -> dict[str, Any]:
 
 
 @api.post("/jobs", summary="Submit a job", responses={202: JobOut, 200: JobVerdict, **BODY})
-def submit_job(body: JobSpec, query: ValidateQuery, header: IdempotencyHeader) -> Response:
+def submit_job(query: ValidateQuery, header: IdempotencyHeader) -> Response:
     """Queue a training job, or, with validate_only, say what it would be."""
+    raw = request.get_json()
     if query.validate_only:
-        return _verdict(body)
+        return _verdict(raw)
 
     def create(session: Session) -> dict[str, Any]:
-        checked = submission.check(session, tenant(), body)
+        checked = submission.read(session, tenant(), raw)
         return represent(session, submission.store(session, tenant(), checked))
 
     job, replayed = created_once(create, header.idempotency_key)
@@ -272,7 +272,7 @@ def _event(row: JobEventRow) -> dict[str, Any]:
 def _submit_one_of_many(raw: dict[str, Any]) -> dict[str, Any]:
     try:
         with database().write() as session:
-            checked = submission.check(session, tenant(), parse(JobSpec, raw))
+            checked = submission.read(session, tenant(), raw)
             job = represent(session, submission.store(session, tenant(), checked))
     except (Invalid, Busy) as error:
         problem = problems.of_exception(error)
@@ -280,9 +280,10 @@ def _submit_one_of_many(raw: dict[str, Any]) -> dict[str, Any]:
     return {"status": 202, "job": job, "problem": None}
 
 
-def _verdict(body: JobSpec) -> Response:
+def _verdict(raw: dict[str, Any]) -> Response:
     with database().read() as session:
-        checked = submission.check(session, tenant(), body, hold=False)
+        checked = submission.read(session, tenant(), raw, hold=False)
+    body = checked.spec
     training = body.training
     presentations = checked.dataset.rows * training.epochs
     dataset = body.dataset if isinstance(body.dataset, str) else "inline"

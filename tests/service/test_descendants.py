@@ -141,7 +141,7 @@ def test_a_clone_is_checked_like_any_job(service: Service) -> None:
     )
 
     expected = {"/training/loss": "unknown_name", "/training/epochs": "out_of_range",
-                "/x": "unknown_field"}  # fmt: skip
+                "/x": "unknown_field", "/dataset": "shape_mismatch"}  # fmt: skip
     assert expected == faults(answer)
     shapes = post(service, first, "clone", {"dataset": "builtin:xor"})
     assert "shape_mismatch" == faults(shapes)["/dataset"]
