@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from hypothesis import settings
@@ -20,15 +22,28 @@ from tests.databases import migrated
 from tests.jobs import find, mazur_job, submit
 
 
+# Every step is made durable; where there is a folder in memory, that costs nothing.
+QUICK = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - of its own inside
+
+
+@cache
+def template() -> Path:
+    """A migrated database, made once."""
+    file = Path(tempfile.mkdtemp()) / "template.sqlite"
+    atexit.register(shutil.rmtree, file.parent)
+    migrated(f"sqlite:///{file}")
+    return file
+
+
 class JobMachine(RuleBasedStateMachine):
     """One job; two workers that may each believe they hold it; users; a late reconciler."""
 
     @initialize()
     def begin(self) -> None:
-        self.folder = Path(tempfile.mkdtemp())
-        url = f"sqlite:///{self.folder / 'machine.sqlite'}"
-        migrated(url)
-        self.database = Database(url)
+        self.folder = Path(tempfile.mkdtemp(dir=QUICK))
+        file = self.folder / "machine.sqlite"
+        shutil.copy(template(), file)
+        self.database = Database(f"sqlite:///{file}")
         self.job_id = submit(self.database, mazur_job())
         self.leases: list[Lease] = []
         self.sightings: list[tuple[int, int]] = []
@@ -139,5 +154,6 @@ class JobMachine(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
 
-JobMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+# More than ten thousand steps, each with its invariants.
+JobMachine.TestCase.settings = settings(max_examples=260, stateful_step_count=40, deadline=None)
 TestJobMachine = JobMachine.TestCase
