@@ -6,12 +6,14 @@ a request once and not fault by fault.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -76,11 +78,11 @@ class Spec(BaseModel):
     @classmethod
     def _unknown_fields(cls, raw: Mapping[str, Any]) -> Iterable[Fault]:
         known = cls.field_names()
-        for name in raw:
-            if name not in known:
-                yield Fault(
-                    pointer_to(name), "unknown_field", unknown_name("field", str(name), known)
-                )
+        unknown = [name for name in raw if name not in known]
+        for place, name in enumerate(unknown):
+            # The closest name is looked for only where somebody will read it.
+            detail = unknown_name("field", str(name), known) if place < MOST_FAULTS else ""
+            yield Fault(pointer_to(name), "unknown_field", detail)
 
 
 def parse(model: type[M], raw: Any) -> M:
@@ -93,10 +95,12 @@ def parse(model: type[M], raw: Any) -> M:
 
 def cut_off(faults: list[Fault]) -> list[Fault]:
     """As many faults as a person will read, and how many there are besides."""
+    if faults[-1:] and faults[-1].code == "more_faults" and len(faults) == MOST_FAULTS + 1:
+        return faults
     rest = len(faults) - MOST_FAULTS
     if rest <= 0:
         return faults
-    return [*faults[:MOST_FAULTS], Fault("", "more_faults", f"and {rest} more faults")]
+    return [*faults[:MOST_FAULTS], _more(rest)]
 
 
 def faults_from(error: ValidationError) -> list[Fault]:
@@ -191,5 +195,67 @@ Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Flag = Annotated[bool, Field(strict=True)]
 Count = Annotated[int, Field(strict=True, ge=1, le=LARGEST_INTEGER)]
 Name = Annotated[str, Field(strict=True, pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
-Vector = Annotated[tuple[Finite, ...], Field(min_length=1)]
-Matrix = Annotated[tuple[Vector, ...], Field(min_length=1)]
+
+
+def _numbers(raw: Any) -> Any:
+    """A list as it came; refused with its first hundred faults where it is long.
+
+    A request of many megabytes must not cost as many complaints.
+    """
+    if not isinstance(raw, list) or len(raw) <= MOST_FAULTS or set(map(type, raw)) <= NUMBERS:
+        return raw
+    places = ((pointer_to(place), value) for place, value in enumerate(raw))
+    raise Invalid(_first_faults(places, sum(type(value) not in NUMBERS for value in raw)))
+
+
+def _rows(raw: Any) -> Any:
+    """The same for rows of numbers."""
+    if not isinstance(raw, list) or len(raw) <= MOST_FAULTS:
+        return raw
+    if all(map(_is_row, raw)):
+        return raw
+
+    def places() -> Iterator[tuple[str, Any]]:
+        for place, row in enumerate(raw):
+            if not isinstance(row, list):
+                yield pointer_to(place), row
+            elif not _is_row(row):
+                yield from ((pointer_to(place, j), value) for j, value in enumerate(row))
+
+    count = sum(
+        sum(type(value) not in NUMBERS for value in row) if isinstance(row, list) else 1
+        for row in raw
+        if not _is_row(row)
+    )
+    raise Invalid(_first_faults(places(), count))
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, list) and set(map(type, row)) <= NUMBERS
+
+
+def _first_faults(places: Iterator[tuple[str, Any]], count: int) -> list[Fault]:
+    """What is no number among these values, of `count` in all."""
+    wrong = ((pointer, value) for pointer, value in places if type(value) not in NUMBERS)
+    found = [
+        Fault(pointer, _code_of(value), f"A number is needed here; given: {_shown(value)}.")
+        for pointer, value in islice(wrong, MOST_FAULTS)
+    ]
+    return found if count <= MOST_FAULTS else [*found, _more(count - MOST_FAULTS)]
+
+
+def _more(rest: int) -> Fault:
+    return Fault("", "more_faults", f"and {rest} more faults")
+
+
+def _code_of(value: Any) -> str:
+    return "not_finite" if value in NOT_NUMBERS else "wrong_type"
+
+
+NUMBERS = {int, float}
+Vector = Annotated[tuple[Finite, ...], Field(min_length=1), BeforeValidator(_numbers)]
+Matrix = Annotated[
+    tuple[Annotated[tuple[Finite, ...], Field(min_length=1)], ...],
+    Field(min_length=1),
+    BeforeValidator(_rows),
+]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from backpropd.spec.base import Matrix, Spec
+from backpropd.spec.base import Matrix, Spec, Text
 from backpropd.spec.limits import LIMITS
 from backpropd.spec.trace import SnapshotRef
 
@@ -23,6 +23,6 @@ class PredictSpec(Spec):
 class CompareSpec(Spec):
     """Jobs whose curves are wanted side by side."""
 
-    jobs: tuple[str, ...] = Field(min_length=1, max_length=LIMITS.compare_jobs)
-    metrics: tuple[str, ...] = Field(default=("loss",), min_length=1, max_length=16)
+    jobs: tuple[Text, ...] = Field(min_length=1, max_length=LIMITS.compare_jobs)
+    metrics: tuple[Text, ...] = Field(default=("loss",), min_length=1, max_length=16)
     points: Annotated[int, Field(strict=True, ge=4, le=100_000)] = Field(default=500)

@@ -5,6 +5,7 @@ CheckingClient holds every answer here against RFC 9457, strict JSON and the hea
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 from collections import Counter
@@ -180,45 +181,27 @@ def quiet(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-def send_all_bodies(service: Service, job_id: str, *, every: int) -> Counter[int]:
-    """Status -> how often, of every mutation of every good body."""
-    statuses: Counter[int] = Counter()
-    for path, bodies in corpus.bodies(job_id).items():
-        for good in bodies:
-            assert service.client.post(path, json=good).status_code < 300, path
-            for number, (what, bad) in enumerate(corpus.mutations(good)):
-                if number % every == 0:
-                    answer = post(service.client, json.dumps(bad), path)
-                    assert answer.status_code < 500, (path, what, answer.get_data(as_text=True))
-                    statuses[answer.status_code] += 1
-    return statuses
-
-
 def test_no_broken_body_breaks_the_service(
-    service: Service, quiet: pytest.LogCaptureFixture
-) -> None:
-    """
-    Every field of every body, left out or replaced by each of twenty-two bad values in turn.
-    """
-    job = service.trained(mazur_job(epochs=2))["id"]
-    statuses = send_all_bodies(service, job, every=1)
-
-    assert sum(statuses.values()) > 3000
-    assert statuses[422] > 2000
-    assert {200, 201, 202, 400, 404, 422} == set(statuses)
-    assert [] == quiet.records
-
-
-def test_no_broken_body_breaks_the_service_on_postgresql(
     service_on_both: Service, quiet: pytest.LogCaptureFixture
 ) -> None:
     """
-    Its driver and its types are other ones; a part of the same bodies, each kind among them.
-    """
-    job = service_on_both.trained(mazur_job(epochs=2))["id"]
-    statuses = send_all_bodies(service_on_both, job, every=7)
+    Every field of every body, left out or replaced by one of twenty-two bad values.
 
-    assert sum(statuses.values()) > 400
+    Each third of these requests is sent: more than a thousand, and every kind among them.
+    """
+    client = service_on_both.client
+    job_id = service_on_both.trained(mazur_job(epochs=2))["id"]
+    statuses: Counter[int] = Counter()
+    for path, bodies in corpus.bodies(job_id).items():
+        for good in bodies:
+            assert client.post(path, json=good).status_code < 300, path
+            for what, bad in itertools.islice(corpus.mutations(good), 0, None, 3):
+                answer = post(client, json.dumps(bad), path)
+                assert answer.status_code < 500, (path, what, answer.get_data(as_text=True))
+                statuses[answer.status_code] += 1
+
+    assert sum(statuses.values()) > 1000
+    assert {200, 201, 202, 400, 404, 422} == set(statuses)
     assert [] == quiet.records
 
 

@@ -285,3 +285,27 @@ def test_ids_sort_by_time_and_seeds_are_exact_in_json() -> None:
     assert all(id_.startswith("job_") and len(id_) == 30 for id_ in ids)
     assert sorted(ids) == ids
     assert all(0 <= draw_seed() < 2**53 for _ in range(100))
+
+
+@pytest.mark.parametrize(
+    ("raw", "pointer"),
+    [
+        (network(layer(weights=[["x"] * 100] * 30_000)), "/layers/0/weights/0/0"),
+        (network(layer(weights=[None] * 1_000_000)), "/layers/0/weights/0"),
+        (network(layer(biases=["NaN"] * 1_000_000)), "/layers/0/biases/0"),
+    ],
+)
+def test_many_faults_cost_little(raw: Any, pointer: str) -> None:
+    """
+    A long list is refused after its first hundred faults: no memory for a million of them.
+    """
+    tracemalloc.start()
+    with pytest.raises(Invalid) as caught:
+        parse(NetworkSpec, raw)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert len(caught.value.faults) == 101
+    assert caught.value.faults[0].pointer == pointer
+    assert "more faults" in caught.value.faults[-1].detail
+    assert peak < 20_000_000
