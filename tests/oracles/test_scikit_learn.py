@@ -28,7 +28,7 @@ SOLVERS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
         "sgd",
         {"momentum": 0.9, "nesterov": True},
     ),
-    # They add epsilon before v is corrected (Kingma & Ba, section 2), so here it is next to nothing.
+    # They add epsilon before v is corrected (Kingma & Ba, section 2): here it is next to nothing.
     "adam": ({"solver": "adam", "epsilon": 1e-30}, "adam", {"epsilon": 1e-30}),
 }
 

@@ -21,9 +21,8 @@ from backpropd.store.tables import LOCAL_TENANT
 from tests.databases import migrated
 from tests.jobs import find, mazur_job, submit
 
-
 # Every step is made durable; where there is a folder in memory, that costs nothing.
-QUICK = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - of its own inside
+QUICK = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 @cache
