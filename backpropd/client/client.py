@@ -104,6 +104,19 @@ class Client:
         """Queue a failed job once more."""
         return self._json("POST", f"/v1/jobs/{job_id}/retry")
 
+    def extend(self, job_id: str, epochs: int) -> Json:
+        """A new job that goes on exactly from this one's final state, for so many epochs more."""
+        return self._json("POST", f"/v1/jobs/{job_id}/extend", json={"epochs": epochs})
+
+    def clone(self, job_id: str, **changes: Any) -> Json:
+        """A new job as this one, but for the changes: `clone(id, training={"seed": 8})`."""
+        return self._json("POST", f"/v1/jobs/{job_id}/clone", json=changes)
+
+    def attempts(self, job_id: str) -> list[Json]:
+        """Who tried to run the job, and why each attempt ended."""
+        answer: list[Json] = self._json("GET", f"/v1/jobs/{job_id}/attempts")["data"]
+        return answer
+
     def history(
         self,
         job_id: str,
