@@ -19,13 +19,14 @@ FAST = {"BACKPROPD_BEAT_SECONDS": "0.2", "BACKPROPD_LEASE_SECONDS": "3"}
 class Stack:
     """A `backpropd up` on a free port."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, **environment: str) -> None:
+        """Over this folder, with these settings besides the fast ones."""
         own = {k: v for k, v in os.environ.items() if not k.startswith("BACKPROPD_")}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "backpropd.cli", "up", "--port", "0", "--data", str(data)],
             stdout=subprocess.PIPE,
             text=True,
-            env=own | FAST | {"BACKPROPD_CHECKPOINT_SECONDS": "0.2"},
+            env=own | FAST | {"BACKPROPD_CHECKPOINT_SECONDS": "0.2"} | environment,
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()

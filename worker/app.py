@@ -36,6 +36,7 @@ app.conf.update(
     broker_connection_retry=True,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
+    worker_consumer="worker.consumer:PromptConsumer",
     # No process waits for a dead broker for longer than this.
     broker_connection_timeout=2,
     broker_pool_limit=10,

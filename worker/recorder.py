@@ -5,6 +5,7 @@ Nothing of it can stand without the rest, and none of it is written by who has l
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 from collections.abc import Callable
@@ -26,6 +27,8 @@ from backpropd.store.errors import Busy
 from backpropd.store.leases import Lease
 from backpropd.store.lifecycle import JobStatus, Want
 
+log = logging.getLogger(__name__)
+
 Epochs = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -34,6 +37,7 @@ News = tuple[str, str, dict[str, Any]]  # an event's kind, reason and detail
 MEAN_SECONDS_BETWEEN_FAILURES = 3600.0
 CHECKPOINT_SECONDS = (2.0, 60.0)
 RETRY_SECONDS = (0.1, 5.0)
+DIFFERING_TOLD = 20  # of what differs, the first ones say where it began
 
 
 @dataclass(slots=True)
@@ -228,8 +232,7 @@ class Recorder:
                 leases.note(session, self.lease, *news)
             if self.pending.epochs:
                 self._write_history(session)
-            for snapshot in kept:
-                snapshots.keep(session, self.lease, **snapshot)
+            self._write_snapshots(session, kept)
             if then is not None:
                 then(session)
         return want
@@ -241,10 +244,22 @@ class Recorder:
             for name in self.pending.columns[0]
         }
         differing = history.append(session, self.lease, epochs, columns)
+        self._note_differing(session, "epochs", differing)
+
+    def _write_snapshots(self, session: Session, kept: list[dict[str, Any]]) -> None:
+        differing = [
+            {"kind": snapshot["kind"], "epoch": snapshot["epoch"]}
+            for snapshot in kept
+            if not snapshots.keep(session, self.lease, **snapshot)
+        ]
+        self._note_differing(session, "snapshots", differing)
+
+    def _note_differing(self, session: Session, what: str, differing: list[Any]) -> None:
+        """A resumed job computes again what it had computed: every crash tests determinism."""
         if differing:
-            # A resumed job computes again what it had computed: every crash tests determinism.
-            reason = f"{len(differing)} epochs computed again are not what they were"
-            detail = {"epochs": differing[:20]}
+            reason = f"{len(differing)} {what} computed again are not what they were"
+            log.warning("job %s: %s", self.lease.job_id, reason)
+            detail = {what: differing[:DIFFERING_TOLD]}
             leases.note(session, self.lease, "nondeterminism", reason, detail)
 
     def _set_checkpoint_interval(self, cost: float) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from backpropd.data.prepare import Prepared, prepare
-from backpropd.data.table import Dataset
+from backpropd.data.table import Damaged, Dataset
 from backpropd.engine import Data, Training, TrainingState, evaluate, fit
 from backpropd.settings import Settings
 from backpropd.spec.base import parse
@@ -69,6 +69,13 @@ class Runner:
         except MemoryError:
             detail = "The job needs more memory than a worker has."
             self._fail(lease, {"code": "memory", "title": "Out of memory", "detail": detail})
+        except Damaged:
+            log.error("job %s: the dataset %s is damaged", lease.job_id, job.dataset_id)
+            detail = (
+                f"The stored dataset {job.dataset_id} is not what was uploaded; upload it again."
+            )
+            error = {"code": "dataset_damaged", "title": "Damaged dataset", "detail": detail}
+            self._fail(lease, error)
         except Exception as error:
             log.exception("job %s: attempt %d failed", lease.job_id, lease.attempt)
             self._stumble(lease, error)
@@ -173,7 +180,7 @@ class _Course:
             content = datasets.content(session, job.dataset_id)
         self.dataset = Dataset.from_bytes(content)
         if self.dataset.sha256 != dataset_row.sha256:
-            raise Corrupt
+            raise Damaged
         self.network_spec = parse(NetworkSpec, network_row.definition)
         self.spec = parse(JobSpec, job.spec)
         self.seed = job.seed

@@ -44,6 +44,9 @@ OOM_SCORE = "500"  # if the system must kill somebody, a job can be rescued
 # interpreter held, maybe; it is killed from a thread of its own, and its job is rescued.
 WATCHDOG_SECONDS = 60
 SEEN_SECONDS = 10
+# Celery is woken when a dying child's pipe closes, often a moment before the child can be waited
+# for; it then takes it for alive, and would look again only after 5 seconds.
+LOOK_SECONDS = 1
 
 
 class _Child:
@@ -132,8 +135,9 @@ def on_fork(**_: Any) -> None:
 
 @worker_ready.connect
 def on_ready(sender: Any, **_: Any) -> None:
-    """Say that this worker is here, now and every few seconds."""
+    """Say that this worker is here, now and every few seconds; look after its children."""
     sender.timer.call_repeatedly(SEEN_SECONDS, show)
+    sender.timer.call_repeatedly(LOOK_SECONDS, sender.pool.maintain_pool)
     show()
 
 

@@ -46,10 +46,16 @@ class _Child:
 class Supervisor:
     """Runs programs in the order given, and stops them in the opposite one."""
 
-    def __init__(self, programs: Sequence[Program], *, tell: Callable[[str], None]) -> None:
-        """`tell` is given a sentence when a program dies."""
+    def __init__(
+        self,
+        programs: Sequence[Program],
+        *,
+        tell: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`tell` is given a sentence when a program dies; `clock` is monotonic, in seconds."""
         self.children = [_Child(program) for program in programs]
-        self.tell = tell
+        self.tell, self.clock = tell, clock
 
     def start(self) -> None:
         """Start every program."""
@@ -60,7 +66,7 @@ class Supervisor:
         """Start again what died, each time after a longer wait."""
         for child in self.children:
             if child.process is None:
-                if time.monotonic() >= child.not_before:
+                if self.clock() >= child.not_before:
                     self._start(child)
             elif child.process.poll() is not None:
                 self._mourn(child, child.process.returncode)
@@ -92,13 +98,13 @@ class Supervisor:
                 start_new_session=True,
                 preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509 - no threads here
             )
-        child.started = time.monotonic()
+        child.started = self.clock()
 
     def _mourn(self, child: _Child, returncode: int) -> None:
-        lived = time.monotonic() - child.started
+        lived = self.clock() - child.started
         child.restarts = 0 if lived >= STEADY_SECONDS else child.restarts + 1
         wait = min(BACKOFF_SECONDS[0] * 2 ** max(child.restarts - 1, 0), BACKOFF_SECONDS[1])
-        child.not_before = time.monotonic() + wait
+        child.not_before = self.clock() + wait
         _signal(child, signal.SIGKILL)  # whatever it leaves behind
         child.process = None
         self.tell(

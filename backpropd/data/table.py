@@ -16,6 +16,13 @@ from backpropd.spec.canonical import canonical_json
 Floats = NDArray[np.float64]
 
 
+class Damaged(ValueError):
+    """The stored bytes of a dataset are not what was written."""
+
+    def __str__(self) -> str:
+        return type(self).__doc__ or ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """A column as it came, before any encoding."""
@@ -100,12 +107,17 @@ class Dataset:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
-        """What `to_bytes` wrote."""
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            header = json.loads(archive["header"].tobytes())
-            inputs, targets = archive["inputs"], archive["targets"]
-        columns = (Column(**_tuples(column)) for column in header.pop("columns"))
-        return cls(inputs=inputs, targets=targets, columns=tuple(columns), **_tuples(header))
+        """What `to_bytes` wrote; raises Damaged where these bytes are anything else."""
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+                header = json.loads(archive["header"].tobytes())
+                inputs, targets = archive["inputs"], archive["targets"]
+            columns = (Column(**_tuples(column)) for column in header.pop("columns"))
+            return cls(inputs=inputs, targets=targets, columns=tuple(columns), **_tuples(header))
+        except MemoryError:
+            raise
+        except Exception as error:  # of zip, zlib, NumPy and JSON, whichever comes to it first
+            raise Damaged from error
 
     def _header(self) -> dict[str, Any]:
         return {

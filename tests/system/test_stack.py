@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,23 @@ import pytest
 from backpropd.client import Problem
 from tests.jobs import iris_job, mazur_job
 from tests.stack import Stack, gone
+from tests.system.apart import wait_until
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("stack")]
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    """A running stack."""
-    stack = Stack(tmp_path / "data")
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the stack."""
+    return tmp_path_factory.mktemp("stack") / "data"
+
+
+@pytest.fixture(scope="module")
+def stack(data: Path) -> Iterator[Stack]:
+    """A running stack; each test leaves it running."""
+    stack = Stack(data)
     yield stack
-    if stack.process.poll() is None:
-        stack.stop()
+    stack.stop()
 
 
 def test_mazur_over_http(stack: Stack, mazur: dict[str, Any]) -> None:
@@ -42,14 +47,14 @@ def test_mazur_over_http(stack: Stack, mazur: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("victim", ["child", "worker"])
 def test_a_killed_workers_job_ends_with_the_same_bits(stack: Stack, victim: str) -> None:
-    spec = iris_job(epochs=1500)
+    spec = iris_job(epochs=800)
     undisturbed = stack.finished(stack.client.submit(spec))
     job = stack.client.submit(spec)
     for seen in stack.client.watch(job["id"]):
         if seen["progress"]["epoch"] > 100:
             break
-    trainers = stack.trainers()
-    for process in trainers[1:] if victim == "child" else trainers[:1]:
+    parent, *children = stack.trainers()
+    for process in children if victim == "child" else [parent]:
         process.kill()
     job = stack.finished(job)
 
@@ -60,10 +65,11 @@ def test_a_killed_workers_job_ends_with_the_same_bits(stack: Stack, victim: str)
     assert job["status"] == "succeeded"
     assert job["attempt"] > 1
     assert final(undisturbed) == final(job)
-    assert stack.client.history(job["id"])["epoch"] == list(range(1, 1501))
+    assert stack.client.history(job["id"])["epoch"] == list(range(1, 801))
 
 
-def test_a_killed_supervisor_leaves_no_orphan(stack: Stack) -> None:
+def test_a_killed_supervisor_leaves_no_orphan(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "data")
     children = stack.children()
     stack.process.kill()
     stack.process.wait(10)
@@ -75,10 +81,11 @@ def test_a_killed_supervisor_leaves_no_orphan(stack: Stack) -> None:
     assert gone(children)
 
 
-def test_a_second_start_on_the_folder_is_refused(stack: Stack, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("stack")
+def test_a_second_start_on_the_folder_is_refused(data: Path) -> None:
     command = [sys.executable, "-m", "backpropd.cli", "up", "--port", "0"]
     second = subprocess.run(
-        [*command, "--data", str(tmp_path / "data")],
+        [*command, "--data", str(data)],
         check=False,
         capture_output=True,
         text=True,
@@ -110,14 +117,6 @@ def test_a_running_job_is_paused_resumed_and_cancelled(stack: Stack) -> None:
     wait_until(lambda: client.job(job["id"])["status"] == "running")
     client.cancel(job["id"])
     wait_until(lambda: client.job(job["id"])["status"] == "cancelled")
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait for something that must come true."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_other_machines_are_refused_without_keys(tmp_path: Path) -> None:

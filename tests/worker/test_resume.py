@@ -13,7 +13,7 @@ from backpropd.spec.job import JobSpec
 from backpropd.store import events, jobs, snapshots
 from backpropd.store.database import Database
 from backpropd.store.errors import Fenced
-from backpropd.store.tables import LOCAL_TENANT, HistoryChunkRow, SnapshotContentRow
+from backpropd.store.tables import LOCAL_TENANT, HistoryChunkRow, SnapshotContentRow, SnapshotRow
 from tests.jobs import Fake, claim, find, iris_job, mazur_job, run, runner, submit
 from tests.worker.blocks import mazur_blocks
 from tests.worker.stories import (
@@ -190,6 +190,25 @@ def test_numbers_that_come_out_otherwise_the_second_time_are_an_event(database: 
     assert {"epochs": [3]} == found.detail
     assert "succeeded" == find(database, job_id).status
     assert list(range(1, 11)) == rows(database, job_id).epoch.tolist()
+
+
+def test_weights_that_come_out_otherwise_the_second_time_are_an_event(database: Database) -> None:
+    """The first ones stay: somebody may have read them."""
+    job_id = submit(database, iris_job(epochs=12))
+    kill_after(database, 90, checkpoint_seconds=1e9)
+    with database.write() as session:
+        row = session.query(SnapshotRow).filter_by(job_id=job_id, epoch=10, kind="every").one()
+        row.sha256 = "0" * 64
+    rescue(database, job_id)
+    runner(database).run(*claim(database))
+    with database.read() as session:
+        happened = events.after(session, job_id, 0, 100)
+        kept = snapshots.find(session, job_id, 10)
+
+    [found] = [event for event in happened if event.kind == "nondeterminism"]
+    assert {"snapshots": [{"kind": "every", "epoch": 10}]} == found.detail
+    assert ("0" * 64, 1) == (kept.sha256, kept.attempt)
+    assert "succeeded" == find(database, job_id).status
 
 
 def test_to_go_on_under_other_circumstances_is_recorded(
