@@ -290,7 +290,7 @@ def test_jobs_are_compared_in_the_order_asked_for(
     [
         ({"jobs": []}, 422),
         ({"jobs": ["job_nobody"]}, 404),
-        ({"jobs": ["job_nobody\0"]}, 404),
+        ({"jobs": ["job_nobody\0"]}, 422),
         ({"jobs": "job_nobody"}, 422),
         ({"jobs": ["a"] * 101}, 422),
         ({"jobs": ["a"], "points": 3}, 422),
