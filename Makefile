@@ -1,6 +1,6 @@
 # Everything a person does here. `make` alone lists it. Needs Python 3.11 or newer, pip and make.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format up bench clean
+.PHONY: help setup demo test check format up chaos bench clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Two test processes suit two cores; more of them only take turns.
 TEST_PROCESSES ?= 2
+# What `make chaos` is told, say: make chaos CHAOS='--kills 100 --zombies 20'
+CHAOS ?=
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -44,6 +46,9 @@ format: $(READY) ## put every file into the project's form
 
 up: $(READY) ## start the stack on http://127.0.0.1:8000 and keep it up; Ctrl-C stops it
 	$(BIN)/backpropd up
+
+chaos: $(READY) ## kill everything a thousand times on both databases, and write docs/reference/chaos.md
+	$(BIN)/python -m tests.chaos $(CHAOS)
 
 bench: $(READY) ## measure what the README claims
 	$(BIN)/python -m bench

@@ -1,0 +1,193 @@
+"""Random faults in an order that a seed decides, while jobs keep coming and users change minds.
+
+The order of the faults can be repeated; the moment at which each one hits can not.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+
+from backpropd.client import Problem
+from tests.chaos import faults
+from tests.chaos.invariants import Findings
+from tests.chaos.kit import LEASE_SECONDS, Plant, Run
+
+IN_FLIGHT = 4  # jobs that wait or run at any time
+PAUSE_SECONDS = (0.3, 1.5)
+NOTICED_SECONDS = 2.5  # after a lease, a reconciler that looks each second has surely seen it
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """Processes that sleep, and until when."""
+
+    processes: list[psutil.Process]
+    until: float
+
+
+class Storm:
+    """Faults on one plant, and one run of jobs in their midst."""
+
+    def __init__(self, plant: Plant, *, seed: int, lease_seconds: float = LEASE_SECONDS) -> None:
+        self.plant, self.seed, self.lease_seconds = plant, seed, lease_seconds
+        self.chance = random.Random(seed)
+        self.run = Run(plant, seed)
+        self.done: Counter[str] = Counter()
+        self.frozen: list[Frozen] = []
+        # Whoever sleeps in the midst of a transaction on SQLite holds all others up.
+        plant.also.append(self._thaw_due)
+        self.paused: set[str] = set()
+        on_redis = plant.broker_url.startswith("redis")
+        self.faults: dict[str, tuple[int, Callable[[], None]]] = {
+            "child killed": (8, self._kill_child),
+            "worker killed": (3, self._kill_worker),
+            "API killed": (2, lambda: faults.kill([plant.root("api")])),
+            "API child killed": (2, lambda: faults.kill(self._one_of(plant.children("api")))),
+            "reconciler killed": (3, lambda: faults.kill([plant.root("reconciler")])),
+            "child frozen": (3, self._freeze_child),
+            "job paused": (1, self._pause),
+            "job cancelled": (1, self._cancel),
+            "worker drained": (1, self._drain),
+        }
+        if on_redis:
+            self.faults |= {
+                "broker killed": (2, lambda: faults.kill([plant.root("broker")])),
+                "broker flushed": (2, lambda: faults.flush_broker(plant)),
+                "broker fed garbage": (1, lambda: faults.feed_garbage(plant, 20)),
+            }
+
+    @property
+    def kills(self) -> int:
+        """How many SIGKILLs there were."""
+        return sum(count for what, count in self.done.items() if what.endswith("killed"))
+
+    @property
+    def zombies(self) -> int:
+        """How many processes slept longer than a lease, and woke up."""
+        return self.done["child frozen"]
+
+    def blow(self, *, seconds: float = 1e9, kills: int = 10**9, zombies: int = 0) -> None:
+        """For so long, or until there were so many kills, and at least so many zombies."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and (self.kills < kills or self.zombies < zombies):
+            self._keep_busy()
+            what = self._choose(kills, zombies)
+            self.faults[what][1]()
+            self.done[what] += 1
+            self._wait(self.chance.uniform(*PAUSE_SECONDS))
+
+    def calm(self) -> Findings:
+        """No more faults: everything comes to its end, and every invariant holds."""
+        for frozen in self.frozen:
+            faults.thaw(frozen.processes)
+        self.frozen.clear()
+        self.plant.also.remove(self._thaw_due)
+        for job_id in self.paused:
+            self.plant.wait_until(
+                lambda job_id=job_id: self.run.job(job_id)["status"] != "running", "pause"
+            )
+            self._ask("resume", job_id)
+        return self.run.settle()
+
+    def told(self, findings: Findings) -> str:
+        """What happened, in a few lines."""
+        done = ", ".join(f"{count} x {what}" for what, count in sorted(self.done.items()))
+        return (
+            f"seed {self.seed}: {self.kills} kills, {self.zombies} zombies ({done}); "
+            f"{findings.jobs} jobs in {findings.attempts} attempts: {dict(findings.statuses)}, "
+            f"{findings.identical} with identical bits; {self.run.crash_loops} retried by their "
+            f"user after three kills without progress"
+        )
+
+    def _choose(self, kills: int, zombies: int) -> str:
+        names = list(self.faults)
+        weights = [self.faults[name][0] for name in names]
+        if self.kills >= kills:  # only zombies are missing
+            return "child frozen"
+        if 10**9 > kills > 0 and zombies:  # as many for each kill as were asked for
+            behind = self.zombies / zombies < self.kills / kills
+            if behind:
+                return "child frozen"
+        return self.chance.choices(names, weights)[0]
+
+    def _keep_busy(self) -> None:
+        unended = [job for job in self.run.accepted[-3 * IN_FLIGHT :] if not self._ended(job)]
+        for _ in range(IN_FLIGHT - len(unended)):
+            self.run.submit(self.chance.choice(["momentum", "adam", "adam", "short"]))
+
+    def _ended(self, job_id: str) -> bool:
+        return self.run.job(job_id)["status"] in ("succeeded", "failed", "cancelled", "paused")
+
+    def _wait(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while True:
+            self.plant.tend()
+            if time.monotonic() >= end:
+                return
+            time.sleep(0.05)
+
+    def _thaw_due(self) -> None:
+        for frozen in [each for each in self.frozen if each.until <= time.monotonic()]:
+            faults.thaw(frozen.processes)
+            self.frozen.remove(frozen)
+
+    def _one_of(self, processes: list[psutil.Process]) -> list[psutil.Process]:
+        draw = self.chance.random()  # drawn also in vain, so that the order stays that of the seed
+        return [processes[int(draw * len(processes))]] if processes else []
+
+    def _worker(self) -> str:
+        return self.chance.choice(self.plant.workers)
+
+    def _kill_child(self) -> None:
+        draw = self._worker()
+        busy = self.plant.busy_child()
+        faults.kill([busy[1]] if busy else self._one_of(self.plant.children(draw)))
+
+    def _kill_worker(self) -> None:
+        worker = self._worker()
+        if self.chance.random() < 0.5:
+            faults.kill([self.plant.root(worker)])
+        else:
+            faults.kill_worker(self.plant, worker)
+
+    def _freeze_child(self) -> None:
+        draw = self._worker()
+        # Somebody must be awake to take its job over.
+        if sum(len(frozen.processes) for frozen in self.frozen) >= 1:
+            self._wait(max(0.0, self.frozen[0].until - time.monotonic()) + 0.1)
+        busy = self.plant.busy_child()
+        chosen = [busy[1]] if busy else self._one_of(self.plant.children(draw))
+        until = time.monotonic() + self.lease_seconds + NOTICED_SECONDS
+        self.frozen.append(Frozen(faults.freeze(chosen), until))
+
+    def _drain(self) -> None:
+        root = self.plant.root(self._worker())
+        if root is not None:
+            root.terminate()
+
+    def _some_job(self) -> str:
+        return self.chance.choice(self.run.accepted[-IN_FLIGHT:])
+
+    def _pause(self) -> None:
+        job_id = self._some_job()
+        if self._ask("pause", job_id):
+            self.paused.add(job_id)
+
+    def _cancel(self) -> None:
+        self._ask("cancel", self._some_job())
+
+    def _ask(self, wish: str, job_id: str) -> bool:
+        """Ask for it; False where the job's state does not allow it any more."""
+        try:
+            self.run.insist(lambda: getattr(self.plant.client, wish)(job_id))
+        except Problem as refused:
+            if refused.status != 409:
+                raise
+            return False
+        return True
