@@ -187,7 +187,9 @@ def rescue(session: Session, *, job_id: str, attempt: int, beat: int) -> JobStat
             JobRow.beat == beat,
             JobRow.status == JobStatus.RUNNING,
         )
-        .with_for_update()
+        # Who holds the row writes to it just now. Waiting for the lock would keep the others, and
+        # longer than a reconciler may be blind.
+        .with_for_update(skip_locked=True)
     )
     return None if job is None else _rescue(session, job, "its worker fell silent")
 

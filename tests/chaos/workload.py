@@ -26,12 +26,12 @@ from worker.runner import Runner
 
 
 def _jobs() -> dict[str, dict[str, Any]]:
-    momentum = iris_job(epochs=1500)
-    adam = iris_job(epochs=1500, seed=8, optimizer={"name": "adam", "learning_rate": 0.01})
+    momentum = iris_job(epochs=3000)
+    adam = iris_job(epochs=3000, seed=8, optimizer={"name": "adam", "learning_rate": 0.01})
     adam["network"]["layers"][0]["dropout"] = 0.2  # a second stream of chance
     short = iris_job(epochs=40, seed=9)
     for job in (momentum, adam):
-        job["snapshots"] = {"every": 500, "best": "val_loss"}
+        job["snapshots"] = {"every": 1000, "best": "val_loss"}
     jobs = {"momentum": momentum, "adam": adam, "short": short}
     return {name: {**job, "name": name} for name, job in jobs.items()}
 
