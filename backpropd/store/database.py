@@ -19,6 +19,7 @@ from backpropd.store.errors import Busy, Unusable
 # Service and worker pass a session on; they say no SQL of their own.
 __all__ = ["Database", "Session"]
 
+OLDEST_SQLITE = (3, 37)
 SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # a 202 is durable, also through a power cut
@@ -109,6 +110,8 @@ def _address(url: str) -> URL:
         address = address.set(drivername="postgresql+psycopg")
     if address.drivername not in ("sqlite", "postgresql+psycopg"):
         raise Unusable(f"{address.drivername} is neither sqlite nor postgresql")
+    if address.drivername == "sqlite" and sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise Unusable(f"SQLite {sqlite3.sqlite_version} has no STRICT tables; 3.37 and newer have")
     if address.drivername == "postgresql+psycopg" and find_spec("psycopg") is None:
         raise Unusable("PostgreSQL needs psycopg: pip install 'backpropd[postgres]'")
     return address

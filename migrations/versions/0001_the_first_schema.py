@@ -70,6 +70,7 @@ def create_tables() -> None:
         sa.Column("max_running", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tenant")),
+        sqlite_strict=True,
     )
     op.create_table(
         "dataset",
@@ -90,6 +91,7 @@ def create_tables() -> None:
         sa.UniqueConstraint(
             "tenant_id", "sha256", "builtin", name=op.f("uq_dataset_tenant_id_sha256_builtin")
         ),
+        sqlite_strict=True,
     )
     with op.batch_alter_table("dataset", schema=None) as batch_op:
         batch_op.create_index(
@@ -110,6 +112,7 @@ def create_tables() -> None:
             ["tenant_id"], ["tenant.id"], name=op.f("fk_idempotency_tenant_id")
         ),
         sa.PrimaryKeyConstraint("tenant_id", "key", name=op.f("pk_idempotency")),
+        sqlite_strict=True,
     )
     with op.batch_alter_table("idempotency", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_idempotency_created_at"), ["created_at"], unique=False)
@@ -125,6 +128,7 @@ def create_tables() -> None:
         sa.Column("tenant_id", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_network_tenant_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_network")),
+        sqlite_strict=True,
     )
     with op.batch_alter_table("network", schema=None) as batch_op:
         batch_op.create_index(
@@ -144,6 +148,7 @@ def create_tables() -> None:
         sa.Column("tenant_id", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_worker_tenant_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_worker")),
+        sqlite_strict=True,
     )
     op.create_table(
         "dataset_content",
@@ -160,6 +165,7 @@ def create_tables() -> None:
             ["tenant_id"], ["tenant.id"], name=op.f("fk_dataset_content_tenant_id")
         ),
         sa.PrimaryKeyConstraint("dataset_id", name=op.f("pk_dataset_content")),
+        sqlite_strict=True,
     )
     op.create_table(
         "job",
@@ -203,6 +209,7 @@ def create_tables() -> None:
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_job_tenant_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_job")),
         postgresql_with={"fillfactor": 80},
+        sqlite_strict=True,
     )
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_job_dataset_id"), ["dataset_id"], unique=False)
@@ -247,6 +254,7 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint(
             "job_id", "metric", "size", "bucket", name=op.f("pk_history_bucket")
         ),
+        sqlite_strict=True,
     )
     op.create_table(
         "history_chunk",
@@ -266,6 +274,7 @@ def create_tables() -> None:
             ["tenant_id"], ["tenant.id"], name=op.f("fk_history_chunk_tenant_id")
         ),
         sa.PrimaryKeyConstraint("job_id", "first_epoch", name=op.f("pk_history_chunk")),
+        sqlite_strict=True,
     )
     op.create_table(
         "job_event",
@@ -285,6 +294,7 @@ def create_tables() -> None:
         ),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_job_event_tenant_id")),
         sa.PrimaryKeyConstraint("job_id", "seq", name=op.f("pk_job_event")),
+        sqlite_strict=True,
     )
     op.create_table(
         "metric_summary",
@@ -306,6 +316,7 @@ def create_tables() -> None:
             ["tenant_id"], ["tenant.id"], name=op.f("fk_metric_summary_tenant_id")
         ),
         sa.PrimaryKeyConstraint("job_id", "metric", name=op.f("pk_metric_summary")),
+        sqlite_strict=True,
     )
     op.create_table(
         "snapshot",
@@ -325,6 +336,7 @@ def create_tables() -> None:
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=op.f("fk_snapshot_tenant_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_snapshot")),
         sa.UniqueConstraint("job_id", "epoch", "kind", name=op.f("uq_snapshot_job_id_epoch_kind")),
+        sqlite_strict=True,
     )
     op.create_table(
         "snapshot_content",
@@ -341,6 +353,7 @@ def create_tables() -> None:
             ["tenant_id"], ["tenant.id"], name=op.f("fk_snapshot_content_tenant_id")
         ),
         sa.PrimaryKeyConstraint("snapshot_id", name=op.f("pk_snapshot_content")),
+        sqlite_strict=True,
     )
 
 

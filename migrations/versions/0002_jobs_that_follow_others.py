@@ -30,6 +30,7 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name="fk_job_dependency_tenant_id"),
         sa.PrimaryKeyConstraint("job_id", "after_id", name="pk_job_dependency"),
+        sqlite_strict=True,
     )
     op.create_index("ix_job_dependency_after_id", "job_dependency", ["after_id"])
 

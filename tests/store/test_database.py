@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from backpropd.store import idempotency, jobs, networks
 from backpropd.store.database import Database
-from backpropd.store.errors import Busy, IdempotencyConflict, InUse, Raced
+from backpropd.store.errors import Busy, IdempotencyConflict, InUse, Raced, Unusable
 from backpropd.store.paging import page
-from backpropd.store.tables import LOCAL_TENANT, NetworkRow
+from backpropd.store.tables import LOCAL_TENANT, Base, NetworkRow
 from tests.jobs import mazur_job, submit
 
 
@@ -52,6 +52,23 @@ def test_mistakes_of_the_program_are_not_busy(database: Database) -> None:
         return  # its driver calls a missing table operational, as a locked one
     with pytest.raises(ProgrammingError), database.read() as session:
         session.execute(text("SELECT * FROM nothing"))
+
+
+def test_a_value_of_another_type_is_refused(database: Database) -> None:
+    """PostgreSQL does so by itself; on SQLite every table is STRICT."""
+    if database.is_sqlite:
+        with database.read() as session:
+            tables = session.execute(text("PRAGMA table_list")).mappings().all()
+        strict = {table["name"] for table in tables if table["strict"]}
+        assert set(Base.metadata.tables) == strict
+    with pytest.raises(DBAPIError), database.write() as session:
+        session.execute(text("UPDATE tenant SET max_running = 'many'"))
+
+
+def test_a_sqlite_without_strict_tables_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sqlite3.sqlite_version_info", (3, 36, 0))
+    with pytest.raises(Unusable, match=r"3\.37"):
+        Database("sqlite://")
 
 
 def test_a_database_that_is_gone_is_busy() -> None:

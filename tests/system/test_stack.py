@@ -47,7 +47,7 @@ def test_mazur_over_http(stack: Stack, mazur: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("victim", ["child", "worker"])
 def test_a_killed_workers_job_ends_with_the_same_bits(stack: Stack, victim: str) -> None:
-    spec = iris_job(epochs=800)
+    spec = iris_job(epochs=2000)
     undisturbed = stack.finished(stack.client.submit(spec))
     job = stack.client.submit(spec)
     for seen in stack.client.watch(job["id"]):
@@ -65,7 +65,7 @@ def test_a_killed_workers_job_ends_with_the_same_bits(stack: Stack, victim: str)
     assert job["status"] == "succeeded"
     assert job["attempt"] > 1
     assert final(undisturbed) == final(job)
-    assert stack.client.history(job["id"])["epoch"] == list(range(1, 801))
+    assert stack.client.history(job["id"])["epoch"] == list(range(1, 2001))
 
 
 def test_a_killed_supervisor_leaves_no_orphan(tmp_path: Path) -> None:

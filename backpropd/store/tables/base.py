@@ -18,6 +18,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from backpropd.store.tables import strict  # noqa: F401 - registers
+
 # Stable names, so that a migration can speak of a constraint on either database.
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
