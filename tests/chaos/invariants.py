@@ -36,6 +36,7 @@ class Findings:
     """What the jobs of a run went through, and every invariant that did not hold."""
 
     jobs: int = 0
+    examined: set[str] = field(default_factory=set)  # ids
     broken: list[str] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)  # of events
@@ -49,18 +50,30 @@ def examine(database: Database, run: str, accepted: Collection[str], keys: int) 
     findings = Findings()
     with database.read() as session:
         jobs = [job for job in session.scalars(select(JobRow)) if job.tags.get("run") == run]
-        found = {job.id for job in jobs}
+        for job in jobs:
+            _examine_job(session, job, findings)
+        found = findings.examined
         findings.broken += [f"I1 {lost}: accepted, but no row" for lost in set(accepted) - found]
         if len(found) > keys:
             findings.broken.append(f"I1 {keys} keys made {len(found)} jobs")
-        for job in jobs:
-            _examine_job(session, job, findings)
         findings.broken += [f"I8 {leak}" for leak in _leaks(database, session)]
-    findings.jobs = len(jobs)
+    return findings
+
+
+def examine_ended(database: Database, ids: Collection[str]) -> Findings:
+    """Check those of these jobs that nothing can change any more, in the midst of a run."""
+    findings = Findings()
+    over = (JobStatus.SUCCEEDED, JobStatus.CANCELLED)  # what failed may be retried
+    query = select(JobRow).where(JobRow.id.in_(ids), JobRow.status.in_(over))
+    with database.read() as session:
+        for job in session.scalars(query).all():
+            _examine_job(session, job, findings)
     return findings
 
 
 def _examine_job(session: Session, job: JobRow, findings: Findings) -> None:
+    findings.jobs += 1
+    findings.examined.add(job.id)
     story = events.after(session, job.id, 0, 10_000)
     findings.statuses[job.status] += 1
     findings.kinds.update(event.kind for event in story)

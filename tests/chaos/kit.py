@@ -24,7 +24,7 @@ import httpx
 import psutil
 
 from backpropd.cli.broker import private_broker, sqlite_broker
-from backpropd.cli.supervisor import _die_with_parent
+from backpropd.cli.supervisor import die_with_parent
 from backpropd.client import Client, Problem
 from backpropd.store.database import Database
 from tests.chaos.invariants import Findings, examine
@@ -95,7 +95,7 @@ class Plant:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509 - no threads here
+                preexec_fn=die_with_parent(os.getpid()),  # noqa: PLW1509 - no threads here
             )
 
     def restart(self, prefix: str, **environment: str) -> None:
@@ -337,13 +337,18 @@ class Run:
         self.plant.wait_until(far_enough, f"epoch {epoch} of attempt {attempt}")
         return seen
 
+    def findings(self, *, seconds: float = PATIENCE) -> Findings:
+        """Wait until every job has ended, or one does not; then check every invariant."""
+        with contextlib.suppress(Broken):  # a job that does not end breaks I2
+            for job_id in self.accepted:
+                self.plant.wait_until(
+                    lambda job_id=job_id: self._ended(job_id), f"end of {job_id}", seconds=seconds
+                )
+        return examine(self.plant.database, self.name, self.accepted, self.keys)
+
     def settle(self, *, seconds: float = PATIENCE) -> Findings:
         """Wait until every job has ended, then check every invariant; raises Broken."""
-        for job_id in self.accepted:
-            self.plant.wait_until(
-                lambda job_id=job_id: self._ended(job_id), f"end of {job_id}", seconds=seconds
-            )
-        findings = examine(self.plant.database, self.name, self.accepted, self.keys)
+        findings = self.findings(seconds=seconds)
         if findings.broken:
             told = "\n".join(findings.broken)
             raise Broken(f"seed {self.seed}, logs in {self.plant.folder}:\n{told}")

@@ -15,11 +15,12 @@ import psutil
 
 from backpropd.client import Problem
 from tests.chaos import faults
-from tests.chaos.invariants import Findings
+from tests.chaos.invariants import Findings, examine_ended
 from tests.chaos.kit import LEASE_SECONDS, Plant, Run
 
 IN_FLIGHT = 4  # jobs that wait or run at any time
 PAUSE_SECONDS = (0.3, 1.5)
+TOLD_EACH = 50  # kills
 NOTICED_SECONDS = 2.5  # after a lease, a reconciler that looks each second has surely seen it
 
 
@@ -43,6 +44,8 @@ class Storm:
         # Whoever sleeps in the midst of a transaction on SQLite holds all others up.
         plant.also.append(self._thaw_due)
         self.paused: set[str] = set()
+        self.examined: set[str] = set()
+        self.broken: list[str] = []  # what did not hold in the midst of the storm
         on_redis = plant.broker_url.startswith("redis")
         self.faults: dict[str, tuple[int, Callable[[], None]]] = {
             "child killed": (8, self._kill_child),
@@ -80,10 +83,31 @@ class Storm:
             what = self._choose(kills, zombies)
             self.faults[what][1]()
             self.done[what] += 1
+            if what.endswith("killed") and self.kills % TOLD_EACH == 0:
+                print(self.so_far(), flush=True)
             self._wait(self.chance.uniform(*PAUSE_SECONDS))
 
+    def so_far(self) -> str:
+        """How it stands, in a line; checks the jobs that have ended since it was asked last."""
+        findings = examine_ended(self.plant.database, set(self.run.accepted) - self.examined)
+        self.examined |= findings.examined
+        self.broken += findings.broken
+        return "\n".join(
+            [
+                f"{time.strftime('%H:%M:%S')} {self.kills} kills, {self.zombies} zombies, "
+                f"{len(self.run.accepted)} jobs, {len(self.examined)} of them ended, "
+                f"{len(self.broken)} broken invariants",
+                *findings.broken,
+            ]
+        )
+
     def calm(self) -> Findings:
-        """No more faults: everything comes to its end, and every invariant holds."""
+        """No more faults: everything comes to its end; raises Broken where that shows a loss."""
+        self.clear()
+        return self.run.settle()
+
+    def clear(self) -> None:
+        """No more faults, and nobody sleeps or pauses."""
         for frozen in self.frozen:
             faults.thaw(frozen.processes)
         self.frozen.clear()
@@ -93,7 +117,6 @@ class Storm:
                 lambda job_id=job_id: self.run.job(job_id)["status"] != "running", "pause"
             )
             self._ask("resume", job_id)
-        return self.run.settle()
 
     def told(self, findings: Findings) -> str:
         """What happened, in a few lines."""
