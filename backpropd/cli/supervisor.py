@@ -96,7 +96,7 @@ class Supervisor:
                 pass_fds=program.pass_fds,
                 # A Ctrl-C is for the supervisor, who stops the programs in their order.
                 start_new_session=True,
-                preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509 - no threads here
+                preexec_fn=die_with_parent(os.getpid()),  # noqa: PLW1509 - no threads here
             )
         child.started = self.clock()
 
@@ -113,8 +113,12 @@ class Supervisor:
         )
 
 
-def _die_with_parent(parent: int) -> Callable[[], None] | None:
-    """For the child between fork and exec: let the kernel kill it when the supervisor dies."""
+def die_with_parent(parent: int) -> Callable[[], None] | None:
+    """Popen's `preexec_fn` that lets the kernel kill the child when this process, `parent`, dies.
+
+    By SIGKILL, so that not even a parent that is killed leaves a program behind. None elsewhere
+    than on Linux, which alone can do it.
+    """
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None).prctl
