@@ -86,9 +86,11 @@ def parents_database() -> Iterator[Database]:
 @app.task(name=TASK, bind=True)
 def work(task: Task) -> None:
     """Claim the best waiting job and run it; ring once more while others wait."""
-    if drain.begun():
-        return
     here = child()
+    if drain.begun():
+        # It came too late for this worker, but another one may be free.
+        ring_if_waiting(here.database)
+        return
     try:
         with here.database.write() as session:
             claimed = leases.claim(
@@ -110,11 +112,14 @@ def work(task: Task) -> None:
 
 
 def ring_if_waiting(database: Database) -> None:
-    """One bell for the jobs that still wait; best effort, the reconciler rings too."""
+    """One bell for the jobs that still wait; best effort, the reconciler rings too.
+
+    Also where this worker goes down: what it has just handed back waits for another one.
+    """
     try:
         with database.read() as session:
             waiting = queueing.waiting(session, QUEUE)
-        if waiting and not drain.begun():
+        if waiting:
             work.apply_async()
     except Exception as error:  # the broker or the database, neither of which may stop a worker
         log.warning("could not ring: %s", type(error).__name__)

@@ -95,6 +95,8 @@ class Figures:
     def _recovery(self, what: str, fault: Callable[[], None]) -> None:
         attempt, _ = self._checkpoint()
         time.sleep(0.5 + len(self.seconds[what]) % 4 / 2)  # not always the same phase of a beat
+        # Who takes the job over must be there: else what is measured is how long a worker starts.
+        self.plant.wait_until(self.plant.all_listen, "worker that is free")
         _, checkpoint_at = self._checkpoint()
         began = now()
         fault()

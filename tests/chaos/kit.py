@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,6 +54,7 @@ class Role:
     environment: dict[str, str]
     process: subprocess.Popen[bytes] | None = None
     held: bool = False  # down, and to stay so
+    log_begins: int = 0  # where in its log that begins what the present process says
 
 
 @dataclass(slots=True)
@@ -65,6 +67,7 @@ class Plant:
     broker_url: str
     roles: dict[str, Role]
     embedded: bool = False
+    scratch: Path | None = None  # a folder that goes with it
     deaths: int = 0
     also: list[Callable[[], None]] = field(default_factory=list)  # to be done while tending
     client: Client = field(init=False)
@@ -88,6 +91,7 @@ class Plant:
 
     def _start(self, name: str, role: Role) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
+            role.log_begins = log.tell()
             role.process = subprocess.Popen(
                 role.command,
                 env=role.environment,
@@ -101,7 +105,6 @@ class Plant:
     def restart(self, prefix: str, **environment: str) -> None:
         """Kill these, and start them with this besides their environment."""
         chosen = {name: role for name, role in self.roles.items() if name.startswith(prefix)}
-        before = self.ready_workers() if prefix == "worker" else 0
         for role in chosen.values():
             if role.process is not None:
                 _kill_session(role.process)
@@ -115,9 +118,7 @@ class Plant:
             } | environment
             self._start(name, role)
         if prefix == "worker":
-            self.wait_until(
-                lambda: self.ready_workers() >= before + len(chosen), "workers that listen"
-            )
+            self.wait_until(self.all_listen, "workers that listen")
         self.wait_until(self.answers, "the API")
 
     def hold(self, name: str) -> None:
@@ -172,11 +173,18 @@ class Plant:
         most, index = max(spent, default=(0.0, -1))
         return family[index] if most > 0.03 else None
 
-    def ready_workers(self) -> int:
-        """How many workers have said that they listen, since the plant stands."""
-        logs = [self.folder / "data" / "logs" / "worker.log"]
-        logs = logs if self.embedded else [self.folder / f"{name}.log" for name in self.workers]
-        return sum(log.read_text().count(" ready.") for log in logs if log.exists())
+    def all_listen(self) -> bool:
+        """Whether every worker, as it was started last, has said that it listens."""
+        if self.embedded:
+            log = self.folder / "data" / "logs" / "worker.log"
+            return log.exists() and b" ready." in log.read_bytes()
+        return all(self._listens(name) for name in self.workers)
+
+    def _listens(self, name: str) -> bool:
+        role = self.roles[name]
+        if role.process is None or role.process.poll() is not None:
+            return False
+        return b" ready." in (self.folder / f"{name}.log").read_bytes()[role.log_begins :]
 
     def answers(self) -> bool:
         """Whether the API does."""
@@ -208,6 +216,8 @@ class Plant:
                 role.process.wait(10)
         self.client.close()
         self.database.dispose()
+        if self.scratch is not None:
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
 
 def _cpu_seconds(process: psutil.Process) -> float:
@@ -257,8 +267,8 @@ def apart(
         assert bell.command is not None, "no redis-server, no valkey-server: the extra `embedded`"
         commands = {"broker": bell.command, **commands}
     roles = {name: Role(command, dict(environment)) for name, command in commands.items()}
-    plant = Plant(folder, database_url, f"http://127.0.0.1:{port}", bell.url, roles)
-    return _ready(plant, workers)
+    plant = Plant(folder, database_url, f"http://127.0.0.1:{port}", bell.url, roles, scratch=short)
+    return _ready(plant)
 
 
 def embedded(folder: Path, *, slots: int = 2, broker_url: str | None = None) -> Plant:
@@ -271,13 +281,13 @@ def embedded(folder: Path, *, slots: int = 2, broker_url: str | None = None) -> 
     url = f"sqlite:///{data.resolve() / 'backpropd.sqlite'}"
     socket = f"redis+socket://{(data / 'broker').resolve() / 'broker.sock'}"
     plant = Plant(folder, url, f"http://127.0.0.1:{port}", broker_url or socket, roles, True)
-    return _ready(plant, 1)
+    return _ready(plant)
 
 
-def _ready(plant: Plant, workers: int) -> Plant:
+def _ready(plant: Plant) -> Plant:
     try:
         plant.wait_until(plant.answers, "API")
-        plant.wait_until(lambda: plant.ready_workers() >= workers, "worker that listens")
+        plant.wait_until(plant.all_listen, "worker that listens")
     except BaseException:
         plant.stop()
         raise

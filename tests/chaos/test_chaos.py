@@ -149,13 +149,28 @@ def test_a_stopped_worker_hands_its_job_back_uncharged(plant: Plant, run: Run) -
 
 
 @SQLITE
+def test_a_stopped_worker_rings_for_the_job_that_it_hands_back(plant: Plant, run: Run) -> None:
+    """Nobody need notice that it is gone: no reconciler runs."""
+    job_id = run.submit("momentum")
+    run.under_way(job_id)
+    plant.wait_until(plant.all_listen, "worker that is free")
+    plant.hold("reconciler")
+    worker, _ = busy(plant)
+    faults.terminate(plant.root(worker), STOP_SECONDS)
+    plant.wait_until(lambda: run.job(job_id)["status"] == "succeeded", "end", seconds=STOP_SECONDS)
+    plant.release("reconciler")
+    run.settle()
+
+    assert "its worker goes down" in reasons(run, job_id)
+
+
+@SQLITE
 def test_a_rolling_restart_charges_nobody(plant: Plant, run: Run) -> None:
     for name in ("momentum", "adam", "short", "momentum"):
         run.submit(name)
     for worker in plant.workers:
-        ready = plant.ready_workers()
         faults.terminate(plant.root(worker), STOP_SECONDS)
-        plant.wait_until(lambda ready=ready: plant.ready_workers() > ready, "worker")
+        plant.wait_until(plant.all_listen, "worker")
     run.settle()
 
     told = {reason for job_id in run.accepted for reason in reasons(run, job_id)}
