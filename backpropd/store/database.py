@@ -26,23 +26,6 @@ SQLITE_PRAGMAS = (
     "PRAGMA busy_timeout=10000",  # milliseconds
     "PRAGMA foreign_keys=ON",
 )
-POSTGRES_OPTIONS = " ".join(
-    (
-        "-c lock_timeout=5s",
-        "-c statement_timeout=30s",
-        "-c idle_in_transaction_session_timeout=60s",
-        "-c synchronous_commit=on",
-    )
-)
-POSTGRES_CONNECT = {
-    "options": POSTGRES_OPTIONS,
-    "connect_timeout": 5,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    # Prepared statements outlive a transaction, which a pooler between would not.
-    "prepare_threshold": None,
-}
 
 
 class Database:
@@ -58,13 +41,9 @@ class Database:
             self.write_engine = _sqlite_engine(self.url, begin="BEGIN IMMEDIATE")
             self.read_engine = _sqlite_engine(self.url, begin="BEGIN", query_only=True)
         else:
-            self.write_engine = create_engine(
-                self.url,
-                connect_args=POSTGRES_CONNECT,
-                pool_pre_ping=True,
-                pool_timeout=5,
-                json_deserializer=_from_jsonb,
-            )
+            from backpropd.store import postgres  # noqa: PLC0415 - psycopg is an extra
+
+            self.write_engine = postgres.engine_of(self.url, json_deserializer=_from_jsonb)
             # All that a transaction reads is of one moment, as SQLite has it anyway.
             self.read_engine = self.write_engine.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True

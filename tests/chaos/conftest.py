@@ -26,7 +26,7 @@ def server() -> Iterator[Server]:
     server.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def plants() -> Iterator[dict[str, Plant]]:
     """Those that stand, by their database; each is built once, in whatever order tests come."""
     standing: dict[str, Plant] = {}

@@ -33,6 +33,19 @@ GARBAGE = [
 ]
 
 
+def busy(plant: Plant) -> tuple[str, psutil.Process]:
+    """The worker and its child that trains, as soon as there is one."""
+    found: list[tuple[str, psutil.Process]] = []
+
+    def there() -> bool:
+        trains = plant.busy_child()
+        found.extend([trains] if trains else [])
+        return bool(found)
+
+    plant.wait_until(there, "child at work")
+    return found[-1]
+
+
 def kill(processes: Iterable[psutil.Process | None]) -> None:
     """SIGKILL each, all at once."""
     for process in processes:

@@ -21,9 +21,6 @@ from tests.chaos import faults
 from tests.chaos.kit import Plant, Run
 from tests.chaos.workload import JOBS
 
-# Hours of work, of which no test waits for the end.
-FOR_EVER = {"epochs": 1_000_000, "batch_size": 1}
-
 
 class Figures:
     """Samples in seconds, by what was measured, and a few counts."""
@@ -32,7 +29,7 @@ class Figures:
         self.plant, self.run = plant, Run(plant)
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self.notes: dict[str, Any] = {}
-        self.long = self._submit_long()
+        self.long = self.run.submit_endless()
 
     def measure(self, samples: int, *, broker_gone_seconds: float) -> None:
         """Everything, with so many samples of each of the slow ones."""
@@ -51,10 +48,6 @@ class Figures:
         self._broker_gone(broker_gone_seconds)
         self.run.insist(lambda: self.plant.client.cancel(self.long))
         self.findings = self.run.settle()
-
-    def _submit_long(self) -> str:
-        training = {**JOBS["momentum"]["training"], **FOR_EVER}
-        return self.run.submit("momentum", name="long", training=training, snapshots={"best": None})
 
     def _story(self, job_id: str) -> list[JobEventRow]:
         with self.plant.database.read() as session:
@@ -105,22 +98,15 @@ class Figures:
         again = self._when(self.long, lambda e: e.attempt > attempt, "attempt after this one")
         self.seconds[what].append((again - began).total_seconds())
 
-    def _busy(self) -> tuple[str, Any]:
-        found: list[Any] = []
-        self.plant.wait_until(
-            lambda: found.append(self.plant.busy_child()) or found[-1], "child at work"
-        )
-        return found[-1]
-
     def _lose_worker(self) -> None:
-        faults.kill_worker(self.plant, self._busy()[0])
+        faults.kill_worker(self.plant, faults.busy(self.plant)[0])
 
     def _kill_child(self) -> None:
-        faults.kill([self._busy()[1]])
+        faults.kill([faults.busy(self.plant)[1]])
 
     def _drain(self) -> None:
         self.seconds["drained worker exits"].append(
-            faults.terminate(self.plant.root(self._busy()[0]))
+            faults.terminate(self.plant.root(faults.busy(self.plant)[0]))
         )
 
     def _first_epoch(self) -> None:
@@ -144,7 +130,7 @@ class Figures:
         self.run.insist(lambda: self.plant.client.resume(self.long))
 
     def _cancel(self) -> None:
-        job_id = self._submit_long()
+        job_id = self.run.submit_endless()
         self.run.under_way(job_id, epoch=1)
         began = now()
         self.run.insist(lambda: self.plant.client.cancel(job_id))
@@ -153,7 +139,7 @@ class Figures:
 
     def _broker_gone(self, seconds: float) -> None:
         """One job runs on, one is cancelled, ten are submitted; then the broker comes back."""
-        doomed = self._submit_long()
+        doomed = self.run.submit_endless()
         for job_id in (self.long, doomed):
             self.run.under_way(job_id, epoch=1)
         before = self.run.job(self.long)

@@ -39,6 +39,8 @@ LEASE_SECONDS = float(FAST["BACKPROPD_LEASE_SECONDS"])
 # Seconds; nothing here should take so long, but machines differ.
 PATIENCE = float(os.environ.get("BACKPROPD_CHAOS_PATIENCE", "90"))
 BACKPROPD = [sys.executable, "-m", "backpropd.cli"]
+# Hours of work, of which no test waits for the end.
+FOR_EVER = {"epochs": 1_000_000, "batch_size": 1}
 TRYING_AGAIN_HELPS = (503, 507)  # the statuses that say so
 
 
@@ -246,8 +248,12 @@ def apart(
     slots: int = 1,
     broker: str = "redis",
     settings: dict[str, str] = QUICK,
+    dress: Callable[[str, dict[str, str]], dict[str, str]] = lambda name, environment: environment,
 ) -> Plant:
-    """A plant of separate processes; `broker` is redis (a server from a wheel) or sql."""
+    """A plant of separate processes; `broker` is redis (a server from a wheel) or sql.
+
+    `dress` makes the environment of a role of the role's name and what all others have.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     # A socket's path may not be long, and pytest's folders are.
     short = Path(tempfile.mkdtemp(prefix="backpropd-chaos-"))
@@ -266,7 +272,9 @@ def apart(
     if broker == "redis":
         assert bell.command is not None, "no redis-server, no valkey-server: the extra `embedded`"
         commands = {"broker": bell.command, **commands}
-    roles = {name: Role(command, dict(environment)) for name, command in commands.items()}
+    roles = {
+        name: Role(command, dress(name, dict(environment))) for name, command in commands.items()
+    }
     plant = Plant(folder, database_url, f"http://127.0.0.1:{port}", bell.url, roles, scratch=short)
     return _ready(plant)
 
@@ -313,6 +321,11 @@ class Run:
         job = self.insist(lambda: self.plant.client.submit(body, idempotency_key=key))
         self.accepted.append(job["id"])
         return str(job["id"])
+
+    def submit_endless(self) -> str:
+        """Submit a job that is not over before it is cancelled; its id."""
+        training = {**JOBS["momentum"]["training"], **FOR_EVER}
+        return self.submit("momentum", name="long", training=training, snapshots={"best": None})
 
     def insist(self, ask: Callable[[], Any]) -> Any:
         """Ask until there is an answer; whoever is down comes back meanwhile."""

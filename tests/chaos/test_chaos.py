@@ -13,7 +13,7 @@ import pytest
 
 from backpropd.client import Client, Problem
 from tests.chaos import faults
-from tests.chaos.faults import Server
+from tests.chaos.faults import Server, busy
 from tests.chaos.kit import LEASE_SECONDS, Plant, Run, embedded, standing
 from tests.chaos.storm import Storm
 from tests.chaos.workload import JOBS
@@ -22,13 +22,6 @@ from tests.databases import need
 pytestmark = pytest.mark.system
 
 STOP_SECONDS = 30.0  # generous; how long it takes is told by the report, not by a test
-
-
-def busy(plant: Plant) -> tuple[str, Any]:
-    """The worker and its child that trains."""
-    found: list[tuple[str, Any]] = []
-    plant.wait_until(lambda: found.append(plant.busy_child()) or found[-1], "child at work")
-    return found[-1]
 
 
 SQLITE = pytest.mark.parametrize(
