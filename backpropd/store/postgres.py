@@ -13,13 +13,16 @@ import psycopg
 from sqlalchemy import URL, Engine, create_engine, event
 
 STATEMENT_SECONDS = 20
+# A transaction lasts milliseconds. The server cannot see that its client is gone for good, and what
+# it had locked stays so: a job, which nobody could rescue then.
+IDLE_SECONDS = 10
 # The server gives every statement up in time, so who is silent for longer is not there.
 ANSWER_SECONDS = STATEMENT_SECONDS + 2
 OPTIONS = " ".join(
     (
         "-c lock_timeout=5s",
         f"-c statement_timeout={STATEMENT_SECONDS}s",
-        "-c idle_in_transaction_session_timeout=60s",
+        f"-c idle_in_transaction_session_timeout={IDLE_SECONDS}s",
         "-c synchronous_commit=on",
     )
 )

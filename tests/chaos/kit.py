@@ -137,6 +137,18 @@ class Plant:
         self.roles[name].held = False
         self.tend()
 
+    def start_once(self, name: str) -> subprocess.CompletedProcess[bytes]:
+        """Start a role that must refuse to run, and end by itself."""
+        role = self.roles[name]
+        return subprocess.run(
+            role.command,
+            check=False,
+            env=role.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=PATIENCE,
+        )
+
     def root(self, name: str) -> psutil.Process | None:
         """The main process of a role: broker, reconciler, api, worker (or worker-2, ...)."""
         with contextlib.suppress(psutil.Error):
