@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterable
+import subprocess
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import NamedTuple, Self
 
 import psutil
 
+ROOT = Path(__file__).parents[2]
 KINDS = ("storm", "figures")
 DATABASES = ("sqlite", "postgresql")
 
@@ -40,6 +43,13 @@ def load() -> str:
     return " ".join(f"{each:.1f}" for each in os.getloadavg())
 
 
+def commit() -> str:
+    """Which version of the tree this is."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    ran = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    return ran.stdout.strip() or "unknown"
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -50,29 +60,28 @@ class Part:
 
     kind: str
     database: str
+    name: str  # tells storms on one database apart
     command: str
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)  # of figures
+    counts: dict[str, int] = field(default_factory=dict)  # of a storm
     told: str = ""
     machine: str = field(default_factory=machine)
+    commit: str = field(default_factory=commit)
     began: str = field(default_factory=_now)
     ended: str = ""
     load_before: str = field(default_factory=load)
     load_after: str = ""
 
-    def close(self, rows: list[Row], told: str) -> None:
-        """This is what was found, now."""
-        self.rows, self.told = rows, told
-        self.ended, self.load_after = _now(), load()
-
-    def file(self, folder: Path) -> Path:
-        """Where it is kept."""
-        return folder / f"{self.kind}-{self.database}.json"
-
     def write(self, folder: Path) -> None:
-        """Keep it as a file."""
+        """It is over: keep it as a file."""
+        self.ended, self.load_after = self.ended or _now(), self.load_after or load()
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
         self.file(folder).write_text(text + "\n")
+
+    def file(self, folder: Path) -> Path:
+        """Where it is kept."""
+        return folder / f"{self.kind}-{self.database}-{self.name}.json"
 
     @classmethod
     def read(cls, file: Path) -> Self:
@@ -87,13 +96,58 @@ class Part:
         return took.total_seconds() / 60
 
 
-def gathered(folder: Path, databases: Iterable[str] = DATABASES) -> list[Part]:
+def forget(folder: Path, kind: str, database: str) -> None:
+    """Delete the parts of earlier runs."""
+    for file in folder.glob(f"{kind}-{database}-*.json"):
+        file.unlink()
+
+
+def gathered(folder: Path, databases: Sequence[str] = DATABASES) -> list[Part]:
     """The parts kept there, storms first; raises FileNotFoundError where one is missing."""
-    names = [f"{kind}-{database}.json" for kind in KINDS for database in databases]
-    return [Part.read(folder / name) for name in names]
+    parts = []
+    for kind in KINDS:
+        for database in databases:
+            files = folder.glob(f"{kind}-{database}-*.json")
+            found = sorted((Part.read(file) for file in files), key=lambda part: part.began)
+            if not found:
+                raise FileNotFoundError(f"{folder} has no {kind} on {database}")
+            parts += found
+    return parts
 
 
-def page(parts: list[Part]) -> str:
+def rows(parts: Sequence[Part], database: str) -> list[Row]:
+    """Every line of the table on one database; several storms count as one."""
+    here = [part for part in parts if part.database == database]
+    storms = [Counter(part.counts) for part in here if part.kind == "storm"]
+    figures = [row for part in here if part.kind == "figures" for row in part.rows]
+    return [*storm_rows(sum(storms, Counter())), *figures]
+
+
+def storm_rows(found: Counter[str]) -> list[Row]:
+    """What was lost, which is to be nothing."""
+
+    def none(figure: str, key: str) -> Row:
+        return Row(figure, "0", str(found[key]), found[key] == 0)
+
+    identical, succeeded = found["identical"], found["succeeded"]
+    return [
+        Row("SIGKILLs", "≥ 1000", str(found["kills"]), found["kills"] >= 1000),
+        Row(
+            "zombies: woke up to find their job taken over, and wrote nothing",
+            "≥ 200",
+            f"{found['zombies']} (of {found['frozen']} frozen)",
+            found["zombies"] >= 200,
+        ),
+        Row("attempts", "", f"{found['attempts']} attempts of {found['jobs']} jobs", True),
+        none("jobs lost", "lost"),
+        none("epochs lost or doubled", "epochs wrong"),
+        Row("results bit-identical", "all", f"{identical} of {succeeded}", identical == succeeded),
+        none("broken invariants", "broken"),
+        Row("retried by hand after three kills without progress", "", str(found["by hand"]), True),
+    ]
+
+
+def page(parts: Sequence[Part]) -> str:
     """The report of all parts."""
     lines = [
         "# Chaos",
@@ -114,12 +168,12 @@ def page(parts: list[Part]) -> str:
         "The storms ask what is lost, which no load of the machine excuses; the figures are times,",
         "which it does change. Load averages are those over 1, 5 and 15 minutes.",
         "",
-        "| command | began (UTC) | minutes | load before | load after |",
-        "|---|---|---|---|---|",
+        "| command | commit | began (UTC) | minutes | load before | load after |",
+        "|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| `{part.command}` | {part.began[:16].replace('T', ' ')} | {part.minutes:.0f} "
-        f"| {part.load_before} | {part.load_after} |"
+        f"| `{part.command}` | {part.commit} | {part.began[:16].replace('T', ' ')} "
+        f"| {part.minutes:.0f} | {part.load_before} | {part.load_after} |"
         for part in parts
     ]
     lines += ["", "## The storms", ""]
@@ -127,23 +181,19 @@ def page(parts: list[Part]) -> str:
     return "\n".join([*lines, "", *LIMITS, ""])
 
 
-def _table(parts: list[Part]) -> list[str]:
+def _table(parts: Sequence[Part]) -> list[str]:
     databases = list(dict.fromkeys(part.database for part in parts))
-    cells: dict[tuple[str, str], dict[str, str]] = {}  # by figure and target, then by database
-    for part in parts:
-        for row in part.rows:
-            shown = row.measured if row.reached else f"**{row.measured}: not reached**"
-            cells.setdefault((row.figure, row.target), {})[part.database] = shown
-    return [
+    columns = [rows(parts, database) for database in databases]
+    lines = [
         "| figure | to reach | " + " | ".join(databases) + " |",
         "|---|---|" + "---|" * len(databases),
-        *[
-            f"| {figure} | {target} | "
-            + " | ".join(shown.get(each, "") for each in databases)
-            + " |"
-            for (figure, target), shown in cells.items()
-        ],
     ]
+    for same in zip(*columns, strict=True):
+        shown = [
+            row.measured if row.reached else f"**{row.measured}: not reached**" for row in same
+        ]
+        lines.append(f"| {same[0].figure} | {same[0].target} | " + " | ".join(shown) + " |")
+    return lines
 
 
 LIMITS = [
