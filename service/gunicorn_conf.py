@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-worker_class = "gthread"
+import socket
+import struct
+from typing import Any
+
+from service.gunicorn_worker import SEND_SECONDS
+
+worker_class = "service.gunicorn_worker.PromptWorker"
 workers = 2
 # More than may wait for a job (service/api/jobs.py), so that waiting never takes all of them.
 threads = 16
@@ -17,3 +23,13 @@ loglevel = "info"
 preload_app = False
 limit_request_line = 4094
 limit_request_fields = 100
+
+READ_SECONDS = 30  # without a byte taken of an answer
+
+
+def when_ready(server: Any) -> None:
+    """Let every connection have these limits, which it inherits from the socket that listens."""
+    limits = ((socket.SO_RCVTIMEO, SEND_SECONDS), (socket.SO_SNDTIMEO, READ_SECONDS))
+    for listener in server.LISTENERS:
+        for option, seconds in limits:
+            listener.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", seconds, 0))

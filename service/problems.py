@@ -63,6 +63,7 @@ TITLES = {
     404: "Not found",
     405: "Method not allowed",
     406: "Not acceptable",
+    408: "Too slow",
     409: "Conflict",
     413: "Too large",
     415: "Unsupported media type",
@@ -170,6 +171,8 @@ _KNOWN: dict[type[Exception], Callable[[Any], dict[str, Any]]] = {
     InUse: lambda e: document(409, "in_use", str(e), jobs=e.jobs),
     IdempotencyConflict: lambda e: document(422, "idempotency_conflict", str(e)),
     Busy: lambda e: document(503, "busy", str(e)),
+    # The limit that service/gunicorn_conf.py sets on every connection.
+    BlockingIOError: lambda e: document(408, "too_slow", "The rest of the body did not come."),
     Corrupt: _corrupt,
     Damaged: _corrupt,
     HTTPException: _of_http,
