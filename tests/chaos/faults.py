@@ -46,17 +46,20 @@ def busy(plant: Plant) -> tuple[str, psutil.Process]:
     return found[-1]
 
 
-def kill(processes: Iterable[psutil.Process | None]) -> None:
-    """SIGKILL each, all at once."""
+def kill(processes: Iterable[psutil.Process | None]) -> int:
+    """SIGKILL each, all at once; how many there were."""
+    killed = 0
     for process in processes:
         if process is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
+                killed += 1
+    return killed
 
 
-def kill_worker(plant: Plant, name: str) -> None:
-    """A worker and its children at once, as when its machine is lost."""
-    kill([plant.root(name), *plant.children(name)])
+def kill_worker(plant: Plant, name: str) -> int:
+    """A worker and its children at once, as when its machine is lost; how many processes."""
+    return kill([plant.root(name), *plant.children(name)])
 
 
 def freeze(processes: Iterable[psutil.Process]) -> list[psutil.Process]:

@@ -47,7 +47,8 @@ class Storm:
         self.examined: set[str] = set()
         self.broken: list[str] = []  # what did not hold in the midst of the storm
         on_redis = plant.broker_url.startswith("redis")
-        self.faults: dict[str, tuple[int, Callable[[], None]]] = {
+        # Each with how often it comes; 0 is returned where nothing was there to be hit.
+        self.faults: dict[str, tuple[int, Callable[[], int | None]]] = {
             "child killed": (8, self._kill_child),
             "worker killed": (3, self._kill_worker),
             "API killed": (2, lambda: faults.kill([plant.root("api")])),
@@ -86,9 +87,9 @@ class Storm:
         while time.monotonic() < end and (self.kills < kills or self.zombies < zombies):
             self._keep_busy()
             what = self._choose(kills, zombies)
-            self.faults[what][1]()
-            self.done[what] += 1
-            if what.endswith("killed") and self.kills % TOLD_EACH == 0:
+            hit = self.faults[what][1]() != 0
+            self.done[what] += hit
+            if hit and what.endswith("killed") and self.kills % TOLD_EACH == 0:
                 print(self.so_far(), flush=True)
             self._wait(self.chance.uniform(*PAUSE_SECONDS))
 
@@ -172,19 +173,18 @@ class Storm:
     def _worker(self) -> str:
         return self.chance.choice(self.plant.workers)
 
-    def _kill_child(self) -> None:
+    def _kill_child(self) -> int:
         draw = self._worker()
         busy = self.plant.busy_child()
-        faults.kill([busy[1]] if busy else self._one_of(self.plant.children(draw)))
+        return faults.kill([busy[1]] if busy else self._one_of(self.plant.children(draw)))
 
-    def _kill_worker(self) -> None:
+    def _kill_worker(self) -> int:
         worker = self._worker()
         if self.chance.random() < 0.5:
-            faults.kill([self.plant.root(worker)])
-        else:
-            faults.kill_worker(self.plant, worker)
+            return faults.kill([self.plant.root(worker)])
+        return faults.kill_worker(self.plant, worker)
 
-    def _freeze_child(self) -> None:
+    def _freeze_child(self) -> int:
         draw = self._worker()
         # Somebody must be awake to take its job over.
         if sum(len(frozen.processes) for frozen in self.frozen) >= 1:
@@ -193,7 +193,9 @@ class Storm:
         busy = next((found for found in tries if found), None)
         chosen = [busy[1]] if busy else self._one_of(self.plant.children(draw))
         until = time.monotonic() + self.lease_seconds + NOTICED_SECONDS
-        self.frozen.append(Frozen(faults.freeze(chosen), until))
+        frozen = faults.freeze(chosen)
+        self.frozen.append(Frozen(frozen, until))
+        return len(frozen)
 
     def _drain(self) -> None:
         root = self.plant.root(self._worker())
