@@ -10,7 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 
-def fingerprint(dtype: str) -> dict[str, Any]:
+def fingerprint(dtype: str, kernel: str) -> dict[str, Any]:
     """The arithmetic's circumstances. Equal fingerprints promise equal bits."""
     blas: dict[str, Any] = next((lib for lib in threadpool_info() if lib["user_api"] == "blas"), {})
     return {
@@ -22,7 +22,7 @@ def fingerprint(dtype: str) -> dict[str, Any]:
         "threads": int(blas.get("num_threads", 1)),
         "machine": platform.machine(),
         "simd": _simd(),
-        "kernel": "plain",
+        "kernel": kernel,
         "dtype": dtype,
     }
 

@@ -26,6 +26,7 @@ from backpropd.store.errors import Busy, Corrupt, Fenced
 from backpropd.store.leases import Lease
 from backpropd.store.lifecycle import JobStatus, Want
 from backpropd.store.tables import JobRow
+from worker.kernels import chosen
 from worker.lineage import fingerprint
 from worker.recorder import News, Recorder
 
@@ -107,7 +108,8 @@ class Runner:
             course.data,
             state,
             enough=ticker,
-            mark=lambda epoch: every is not None and epoch % every == 0,
+            mark=None if every is None else lambda epoch: epoch % every == 0,
+            plan=course.kernel,
         )
         max_seconds = course.spec.training.stop.max_seconds
         for block in blocks:
@@ -202,8 +204,11 @@ class _Course:
             validation_inputs=self.prepared.validation_inputs,
             validation_targets=self.prepared.validation_targets,
         )
-        self.fingerprint = fingerprint(self.spec.training.dtype)
         before = job.lineage or {}
+        self.kernel = chosen(
+            self.training, self.data, self.spec.training.kernel, before.get("kernel")
+        )
+        self.fingerprint = fingerprint(self.spec.training.dtype, self.kernel.version)
         self.exact = before.get("exact", True)
         self.fingerprint_before = before.get("fingerprint")
         self.news: list[News] = []
@@ -216,6 +221,7 @@ class _Course:
             "seed": self.seed,
             "seeds": self.spec.training.seeds.model_dump(),
             "exact": self.exact,
+            "kernel": {"name": self.kernel.kernel, "reason": self.kernel.reason},
             "fingerprint": self.fingerprint,
         }
 

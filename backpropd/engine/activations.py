@@ -65,16 +65,20 @@ ACTIVATIONS: Registry[Activation] = Registry("activation")
 
 def _logistic(Z: Array) -> Array:
     e = np.exp(-np.abs(Z))  # never above 1, so nothing overflows
-    return np.where(Z >= 0, 1 / (1 + e), e / (1 + e))
+    return np.where(Z >= 0, 1, e) / (1 + e)
 
 
 def _softplus(Z: Array) -> Array:
     return np.maximum(Z, 0) + np.log1p(np.exp(-np.abs(Z)))
 
 
+# NumPy has none; exact to the last bit of math.erf, at the price of a call for each entry.
+_erf_of_each: Any = np.frompyfunc(math.erf, 1, 1)
+
+
 def _erf(Z: Array) -> Array:
-    # NumPy has none; exact to the last bit of math.erf, at the price of a call for each entry.
-    return np.asarray(np.frompyfunc(math.erf, 1, 1)(Z), Z.dtype)
+    found: Array = _erf_of_each(Z).astype(Z.dtype)
+    return found
 
 
 def _between(Z: Array, low: float, high: float) -> Array:

@@ -148,6 +148,10 @@ class Network:
         """Whether a training step draws: noise or dropout."""
         return bool(self.input_noise) or any(each.noise or each.dropout for each in self.layers)
 
+    def width(self, source: str) -> int:
+        """How many values a layer, or the inputs, gives."""
+        return self._width[source]
+
     def fan_in(self, layer: str) -> int:
         """How many values a unit of this layer takes."""
         return sum(self._width[source] for source in self._layer[layer].sources)

@@ -8,13 +8,13 @@ before the first step, which is number 1. The letters are those of the papers.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from backpropd.engine.arrays import Array
+from backpropd.engine.arrays import Array, root
 from backpropd.engine.parts import Part, Registry, setting
 
 
@@ -52,6 +52,26 @@ class Rule(Optimizer):
     def update(self, theta: Array, g: Array, slots: Array, at: Moment) -> None:
         """Move theta (p,), by its gradient g (p,), which may be changed, and state slots (n, p)."""
         raise NotImplementedError
+
+    def step(
+        self,
+        theta: Array,
+        g: Array,
+        slots: Array,
+        at: Moment,
+        *,
+        trainable: NDArray[np.bool_] | None,
+    ) -> None:
+        """Decay theta (p,), where it is trained (all of it where None), and update it."""
+        if self.weight_decay:
+            decay = self.weight_decay * theta
+            if trainable is not None:
+                decay = decay * trainable
+            if self.decoupled:
+                theta -= at.learning_rate * decay
+            else:
+                g += decay
+        self.update(theta, g, slots, at)
 
 
 class Objective(Protocol):
@@ -249,8 +269,8 @@ class _Moments(Rule):
         v += (1 - self.beta_2) * (g * g)
 
     def _adam(self, theta: Array, m: Array, v: Array, at: Moment) -> None:
-        root = np.sqrt(v) / math.sqrt(1 - self.beta_2**at.step) + self.epsilon
-        theta -= at.learning_rate / (1 - self.beta_1**at.step) * (m / root)
+        divisor = np.sqrt(v) / root(1 - self.beta_2**at.step) + self.epsilon
+        theta -= at.learning_rate / (1 - self.beta_1**at.step) * (m / divisor)
 
 
 @OPTIMIZERS.add("adam")
@@ -330,12 +350,12 @@ class Nadam(_Moments):
             product += 1
         mu, mu_next = self._mu(at.step), self._mu(at.step + 1)
         product *= mu
-        root = np.sqrt(v / (1 - self.beta_2**at.step)) + self.epsilon
-        theta -= at.learning_rate * (1 - mu) / (1 - product) * g / root
-        theta -= at.learning_rate * mu_next / (1 - product * mu_next) * m / root
+        divisor = np.sqrt(v / (1 - self.beta_2**at.step)) + self.epsilon
+        theta -= at.learning_rate * (1 - mu) / (1 - product) * g / divisor
+        theta -= at.learning_rate * mu_next / (1 - product * mu_next) * m / divisor
 
     def _mu(self, step: int) -> float:
-        return self.beta_1 * (1 - 0.5 * math.pow(0.96, step * self.momentum_decay))
+        return self.beta_1 * (1 - 0.5 * 0.96 ** (step * self.momentum_decay))
 
 
 @OPTIMIZERS.add("radam")
@@ -363,10 +383,8 @@ class Radam(_Moments):
         if rho <= 5:
             theta -= at.learning_rate * m_hat
             return
-        r = math.sqrt((rho - 4) * (rho - 2) * end / ((end - 4) * (end - 2) * rho))
-        theta -= (
-            at.learning_rate * m_hat * (math.sqrt(correction) / (np.sqrt(v) + self.epsilon)) * r
-        )
+        r = root((rho - 4) * (rho - 2) * end / ((end - 4) * (end - 2) * rho))
+        theta -= at.learning_rate * m_hat * (root(correction) / (np.sqrt(v) + self.epsilon)) * r
 
 
 @OPTIMIZERS.add("adamax")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from backpropd.engine.statistics import layer_statistics
 from backpropd.engine.stopping import Stopping, better
 
 LAYERWISE = "layerwise"
+Columns = dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,7 @@ class Block:
     """Consecutive epochs, as one piece of news."""
 
     first_epoch: int
-    columns: dict[str, NDArray[np.float64]]  # "loss", "val_loss", ...: one value an epoch
+    columns: Columns  # "loss", "val_loss", ...: one value an epoch
     samples: int  # presented since the last block
     state: TrainingState  # live: `fit` goes on changing it when it is asked for the next block
 
@@ -82,46 +84,60 @@ class Block:
         return self.state.ended
 
 
+class Plan(Protocol):
+    """Which code trains a network, and why that; see kernels.choose."""
+
+    @property
+    def kernel(self) -> str:
+        """ "plain", or what is compiled."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """As a sentence's end."""
+        ...
+
+    def course(self, training: Training, data: Data, state: TrainingState) -> Course:
+        """A run of `fit` by this code."""
+        ...
+
+
 def fit(
     training: Training,
     data: Data,
     state: TrainingState,
     *,
     enough: Callable[[], bool],
-    mark: Callable[[int], bool],
+    mark: Callable[[int], bool] | None,
+    plan: Plan | None = None,
 ) -> Iterator[Block]:
     """Train from `state` to the end, yielding after every stretch of epochs.
 
-    `enough` is asked after each batch whether the block shall end there, be it in mid-epoch.
-    `mark` is asked after each epoch whether somebody wants the state as it then is.
+    `enough` is asked every now and then, at the latest after each batch or some milliseconds,
+    whether the block shall end there, be it in mid-epoch. `mark` says of each epoch whether
+    somebody wants the state as it is after it; None is of none. Without a plan the textbook's
+    code trains, with one maybe its compiled equal.
 
     Row k of a block holds what the forward passes of epoch k saw, each before its own update; the
     `val_` columns are measured after the epoch's last update. Where an epoch's loss or weights are
     not finite, its row is the last, `ended` is "diverged", `diverged_in` of the state names the
     layer where it showed first, and the state holds the weights from the start of that epoch.
     """
-    course = _Course(training, data, state)
-    rows: list[dict[str, float]] = []
-    presented = 0
+    run = Course if plan is None else plan.course
+    course = run(training, data, state)
     if state.ended in (None, "epochs"):
         course.go_on()
+    if state.ended is not None:
+        yield course.block(course.no_rows(), 0)
     while state.ended is None:
-        row, samples = course.advance(enough)
-        presented += samples
-        if row is not None:
-            rows.append(row)
-        if row is None or state.ended or mark(state.epoch) or course.interrupted:
-            if state.ended and training.restore_best and state.best_theta is not None:
-                state.epoch_theta[:] = state.theta  # for who goes on from here
-                state.theta[:] = state.best_theta
-            yield course.block(rows, presented)
-            if state.ended:
-                return
-            rows, presented = [], 0
-    yield course.block(rows, presented)
+        columns, presented = course.stretch(enough, mark)
+        if state.ended and training.restore_best and state.best_theta is not None:
+            state.epoch_theta[:] = state.theta  # for who goes on from here
+            state.theta[:] = state.best_theta
+        yield course.block(columns, presented)
 
 
-class _Course:
+class Course:
     """One run of `fit`: the parts that stay, around the state that moves."""
 
     def __init__(self, training: Training, data: Data, state: TrainingState) -> None:
@@ -155,6 +171,27 @@ class _Course:
             if training.restore_best and state.best_theta is not None:
                 state.theta[:] = state.epoch_theta
 
+    def stretch(
+        self, enough: Callable[[], bool], mark: Callable[[int], bool] | None
+    ) -> tuple[Columns, int]:
+        """Train until it is enough, a marked epoch, or the end: finished epochs, and samples."""
+        rows: list[dict[str, float]] = []
+        presented = 0
+        while True:
+            row, samples = self.advance(enough)
+            presented += samples
+            if row is not None:
+                rows.append(row)
+            state = self.state
+            marked = mark is not None and row is not None and mark(state.epoch)
+            if row is None or state.ended or marked or self.interrupted:
+                columns = {name: np.array([r[name] for r in rows], float) for name in self.columns}
+                return columns, presented
+
+    def no_rows(self) -> Columns:
+        """No epoch at all."""
+        return {name: np.empty(0) for name in self.columns}
+
     def advance(self, enough: Callable[[], bool]) -> tuple[dict[str, float] | None, int]:
         """Train to the end of the epoch, or until `enough`; the epoch's row if it is finished."""
         state, presented = self.state, 0
@@ -179,11 +216,11 @@ class _Course:
             state.noise = dict(self.noise_rng.bit_generator.state)
         return row, presented
 
-    def block(self, rows: list[dict[str, float]], samples: int) -> Block:
-        """The finished epochs as columns; the last of them is the state's, or the diverged one."""
-        last = self.state.epoch + (self.state.ended == "diverged" and bool(rows))
-        columns = {name: np.array([row[name] for row in rows], float) for name in self.columns}
-        return Block(last - len(rows) + 1, columns, samples, self.state)
+    def block(self, columns: Columns, samples: int) -> Block:
+        """The finished epochs; the last of them is the state's, or the diverged one."""
+        epochs = len(columns["loss"])
+        last = self.state.epoch + (self.state.ended == "diverged" and bool(epochs))
+        return Block(last - epochs + 1, columns, samples, self.state)
 
     def _begin_epoch(self) -> None:
         self.state.sums = self.tally.zeros()
@@ -240,14 +277,9 @@ class _Course:
             g[network.frozen[stretch]] = 0
         if self.training.clip is not None:
             self.training.clip.clip(self.gradient, network.layout.windows)
-        rate = self._rate()
-        if optimizer.weight_decay:
-            decay = optimizer.weight_decay * theta * network.trainable[stretch]
-            if optimizer.decoupled:
-                theta -= rate * decay
-            else:
-                g += decay
-        optimizer.update(theta, g, state.slots[:, stretch], Moment(rate, state.step, error_rose))
+        trainable = None if network.frozen is None else network.trainable[stretch]
+        moment = Moment(self._rate(), state.step, error_rose)
+        optimizer.step(theta, g, state.slots[:, stretch], moment, trainable=trainable)
 
     def _rate(self) -> float:
         """The learning rate of this update."""

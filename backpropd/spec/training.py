@@ -21,7 +21,7 @@ from backpropd.spec.base import (
 )
 from backpropd.spec.faults import Fault, unknown_name
 from backpropd.spec.limits import LIMITS
-from backpropd.spec.names import Dtype, UpdateOrder
+from backpropd.spec.names import Dtype, Kernel, UpdateOrder
 from backpropd.spec.parts import (
     SPECS,
     ClipChoice,
@@ -198,6 +198,11 @@ class TrainingSpec(Spec):
     seed: Seed | None = Field(default=None, description="Drawn and recorded where absent.")
     seeds: SeedsSpec = Field(default=SeedsSpec(), description="Of single components.")
     dtype: Dtype = Field(default="float64", description="Of weights and arithmetic.")
+    kernel: Kernel = Field(
+        default="plain",
+        description="plain: the textbook's code; compiled: machine code where it covers this "
+        "training and is there, else plain. The job's `lineage` says which one, and why.",
+    )
 
     @classmethod
     def filled(cls, raw: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,192 @@
+"""Puts a kernel's module together, keeps it on disk, and lets Numba compile it once for all.
+
+A generated module is named by the hash of its own text, so that whatever changes, a definition, a
+loop or a version, makes another module and never meets an old binary. Writing is atomic and what
+is there is never written again: any number of processes may share the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+import tempfile
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numba
+from llvmlite import binding
+
+from backpropd.engine.kernels.vectors import FAST, INTERPRETED, lanes_of
+
+LOOPS = Path(__file__).parent / "loops"
+FOLDER_VARIABLE = "BACKPROPD_KERNELS"  # where compiled kernels are kept
+
+# What a generated module imports is part of what it is.
+IMPORTED = ("generated.py", "vectors.py", "packing.py")
+
+HEADER = '''"""A kernel of backpropd {versions}: generated, not to be edited."""
+# {imported}
+import math
+import numpy as np
+from {njit}
+from backpropd.engine.kernels.packing import *
+from backpropd.engine.kernels.vectors import vectors
+
+LANES, IS_DOUBLE, INFINITY = {lanes}, {is_double}, math.inf
+U64, I64, F64, REAL = np.uint64, np.int64, np.float64, np.{dtype}
+(EPOCHS, BATCH, STEP, BAD, CAREFUL, BEST_OF, BEST_EPOCH, RATES_PER) = range(8)
+(TOTAL, LAST_LOSS, BEST_VALUE, CLIP_MOST) = range(4)
+{constants}
+OPTIONS = {{"nogil": True, "error_model": "numpy", "boundscheck": {checked}, "_nrt": False}}
+inlined = njit(**OPTIONS, forceinline={forced})
+compiled = njit(**OPTIONS)
+
+
+def entry(signature):
+    """Called from Python: compiled at once, or taken from the disk. R is the kernel's type."""
+    return njit(signature.replace("R", "{real}"), **OPTIONS, cache=True)
+
+
+_of = vectors("{dtype}", "{build}")
+{names}
+'''
+
+WORDS = [
+    "load",
+    "load_fixed",
+    "fixed",
+    "spread",
+    "store",
+    "splat",
+    "first",
+    "total",
+    "largest",
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "negative",
+    "fma",
+    "maximum",
+    "minimum",
+    "absolute",
+    "sqrt",
+    "less",
+    "less_equal",
+    "equal",
+    "not_equal",
+    "logical_and",
+    "logical_or",
+    "logical_not",
+    "where",
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "tanh",
+    "erf",
+    "sin",
+    "cos",
+    "arctan",
+    "power",
+]
+
+
+def folder() -> Path:
+    """Where generated modules and what Numba makes of them lie, for this version and processor."""
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    base = Path(chosen) if chosen else _users_cache() / "backpropd" / "kernels"
+    processor = f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
+    circumstances = (
+        f"{numba.__version__} {sys.version} {processor} {os.environ.get('NUMBA_CPU_NAME')}"
+    )
+    return base / hashlib.sha256(circumstances.encode()).hexdigest()[:12]
+
+
+def _users_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def source(
+    functions: str, loops: tuple[str, ...], *, dtype: str, build: str, constants: dict[str, Any]
+) -> str:
+    """The text of a module: words, the parts' functions, the loops."""
+    interpreted = "backpropd.engine.kernels.vectors import as_it_is as njit"
+    header = HEADER.format(
+        versions=version("backpropd"),
+        imported=_digest_of_imported(),
+        lanes=lanes_of(dtype, build),
+        build=build,
+        njit=interpreted if build == INTERPRETED else "numba import njit",
+        is_double=dtype == "float64",
+        dtype=dtype,
+        real="f8" if dtype == "float64" else "f4",
+        checked=build != FAST,
+        forced=build == FAST,
+        constants="\n".join(f"{name} = {value!r}" for name, value in constants.items()),
+        names="\n".join(f"{word} = _of.{word}" for word in WORDS),
+    )
+    texts = [header, functions]
+    texts += [(LOOPS / f"{name}.py").read_text() for name in loops]
+    return "\n\n".join(texts)
+
+
+@cache
+def _digest_of_imported() -> str:
+    texts = [(LOOPS.parent / name).read_bytes() for name in IMPORTED]
+    return hashlib.sha256(b"".join(texts)).hexdigest()
+
+
+def is_compiled(text: str) -> bool:
+    """Whether the module's machine code is on disk."""
+    return any(folder().glob(f"__pycache__/{_name(text)}.*.nbi"))
+
+
+@cache
+def module(text: str) -> ModuleType:
+    """The module of this text; what is not compiled yet is compiled now, which takes seconds."""
+    name = _name(text)
+    path = written(text)
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    sys.modules[name] = found  # before it runs: what Numba takes from the disk asks for it
+    try:
+        spec.loader.exec_module(found)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return found
+
+
+def written(text: str) -> Path:
+    """The module's file, which is written where it is not there."""
+    where = folder()
+    path = where / f"{_name(text)}.py"
+    if not path.exists():
+        where.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=where, suffix=".part")
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        try:
+            os.link(temporary, path)  # never over another one: Numba looks at a file's time
+        except FileExistsError:
+            pass
+        finally:
+            os.unlink(temporary)
+    return path
+
+
+def digest(text: str) -> str:
+    """Names a text: equal digests are equal kernels."""
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _name(text: str) -> str:
+    return f"backpropd_kernel_{digest(text)}"

@@ -1,0 +1,92 @@
+"""NumPy's PCG64 in machine code: the same generator, state and draws as in the plain path.
+
+The state is six uint64: the 128 bits of the state, high half first, those of the increment, whether
+half a draw is left over, and that half. O'Neill 2014, PCG: XSL RR 128/64.
+"""
+
+
+@inlined
+def high_product(a, b):
+    """The upper 64 bits of a * b."""
+    low = U64(0xFFFFFFFF)
+    a0, a1, b0, b1 = a & low, a >> U64(32), b & low, b >> U64(32)
+    middle = a1 * b0 + ((a0 * b0) >> U64(32))
+    other = a0 * b1 + (middle & low)
+    return a1 * b1 + (middle >> U64(32)) + (other >> U64(32))
+
+
+@inlined
+def next_64(rng):
+    """The next 64 bits: a step of the state, then XSL RR of it."""
+    high, low = rng[0], rng[1]
+    m_high, m_low = U64(2549297995355413924), U64(4865540595714422341)
+    new_low = low * m_low
+    new_high = high_product(low, m_low) + high * m_low + low * m_high
+    sum_low = new_low + rng[3]
+    carry = U64(1) if sum_low < new_low else U64(0)
+    new_high = new_high + rng[2] + carry
+    rng[0], rng[1] = new_high, sum_low
+    x, turn = new_high ^ sum_low, new_high >> U64(58)
+    return (x >> turn) | (x << ((U64(64) - turn) & U64(63)))
+
+
+@inlined
+def next_32(rng):
+    """The next 32 bits: half of 64, the other half is kept."""
+    if rng[4] != U64(0):
+        rng[4] = U64(0)
+        return rng[5]
+    x = next_64(rng)
+    rng[4], rng[5] = U64(1), x >> U64(32)
+    return x & U64(0xFFFFFFFF)
+
+
+@inlined
+def below(rng, most, mask):
+    """A draw from 0 to `most`, itself included: as many bits as it needs, until they fit."""
+    while True:
+        found = next_32(rng) & mask
+        if found <= U64(most):
+            return I64(found)
+
+
+@inlined
+def permute(rng, order):
+    """What Generator.permutation(n) gives, into `order` (n,); Fisher & Yates."""
+    mask = U64(1)
+    for i in range(order.size):
+        order[i] = i
+        while mask < U64(i):
+            mask = (mask << U64(1)) | U64(1)
+    for i in range(order.size - 1, 0, -1):
+        while (mask >> U64(1)) >= U64(i):
+            mask = mask >> U64(1)
+        j = below(rng, i, mask)
+        order[i], order[j] = order[j], order[i]
+
+
+@inlined
+def draw_order(rng, order):
+    """An epoch's order; the generator as it was at the epoch's start is kept behind it."""
+    for k in range(6):
+        rng[6 + k] = rng[k]
+    permute(rng, order)
+
+
+@inlined
+def share(rng):
+    """What Generator.random() gives, of the kernel's type."""
+    if IS_DOUBLE:
+        return REAL(F64(next_64(rng) >> U64(11)) * (1.0 / 9007199254740992.0))
+    return REAL(next_32(rng) >> U64(8)) * REAL(1.0 / 16777216.0)
+
+
+@inlined
+def drop(rng, rate, rows, units, pad, y, o, kept, at):
+    """Inverted dropout of some rows: what Network.forward draws, in its order."""
+    for row in range(rows):
+        q = at + row * pad
+        for j in range(units):
+            keep = REAL(1.0) / (REAL(1.0) - rate) if share(rng) >= rate else REAL(0.0)
+            kept[q + j] = keep
+            o[q + j] = y[q + j] * keep
