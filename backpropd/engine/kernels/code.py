@@ -120,11 +120,6 @@ class Writer:
             lines.append(f"c[{place} * LANES + lane] = {found}")
         return _function(name, "q, c, rate, step, rose, lane", lines or ["pass"])
 
-    def leaf(self, name: str) -> int:
-        """The node of a leaf, by name."""
-        found = [n for n, node in enumerate(self.graph.nodes) if node.args == (name,)]
-        return found[0]
-
     def _ways(
         self,
         ways: list[tuple[Sequence[tuple[int, bool]], Sequence[Out]]],

@@ -90,7 +90,6 @@ class Packing:
             activations_at += pad
         self.sources = np.array(sources, np.int64)
         self.width = activations_at  # of one sample's values, over all layers
-        self.turned_from = self.size
         self._turn()
 
     def padded(self, units: int) -> int:

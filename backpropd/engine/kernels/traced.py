@@ -40,8 +40,6 @@ class Traced:
     settings: list[float]  # p: a vector each
     plain: list[float]  # q: what `moments` takes
     moments: int  # c: how many vectors each update has
-    slots: int
-    asks_error: bool  # whether an update depends on whether the error rose
 
 
 def trace(training: Training, *, across: bool) -> Traced:
@@ -68,27 +66,13 @@ class _Tracing:
         self._update()
         self.functions.append(self.writer.moments("moments"))
         numbers = self.writer.numbers
-        assert isinstance(self.training.optimizer, Rule)
         return Traced(
             source="\n\n".join(self.functions),
             activations=layers,
             settings=values_of(self.graph, numbers.settings),
             plain=values_of(self.graph, numbers.plain),
             moments=len(numbers.moments),
-            slots=self.training.optimizer.slots,
-            asks_error=any(self.graph.nodes[n].args == ("rose",) for n in self._needed_moments()),
         )
-
-    def _needed_moments(self) -> set[int]:
-        found: set[int] = set()
-        todo = list(self.writer.numbers.moments)
-        while todo:
-            number = todo.pop()
-            node = self.graph.nodes[number]
-            if number not in found:
-                found.add(number)
-                todo += [] if node.op in ("leaf", "constant") else list(node.args)
-        return found
 
     def _activation(self, activation: Activation) -> int:
         if activation in self.codes:

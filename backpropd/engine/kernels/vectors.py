@@ -21,7 +21,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
 LANES = {"float64": 8, "float32": 16}
-FAST, CHECKED, INTERPRETED = BUILDS = ("fast", "checked", "interpreted")
+FAST, CHECKED, INTERPRETED = ("fast", "checked", "interpreted")
 
 
 class VectorType(types.Type):
