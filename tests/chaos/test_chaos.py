@@ -424,7 +424,7 @@ def test_anything_at_any_time(tmp_path: Path) -> None:
     print(f"BACKPROPD_CHAOS_SEED={seed}")
     with standing(embedded(tmp_path)) as plant:
         storm = Storm(plant, seed=seed)
-        storm.blow(seconds=40)
+        storm.blow(seconds=60)
         findings = storm.calm()
     print(storm.told(findings))
 
