@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_info
+from threadpoolctl import ThreadpoolController
 
 
 def fingerprint(dtype: str, kernel: str) -> dict[str, Any]:
     """The arithmetic's circumstances. Equal fingerprints promise equal bits."""
-    blas: dict[str, Any] = next((lib for lib in threadpool_info() if lib["user_api"] == "blas"), {})
+    libraries = _libraries().info()
+    blas: dict[str, Any] = next((lib for lib in libraries if lib["user_api"] == "blas"), {})
     return {
-        "program": version("backpropd"),
+        "program": _program(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "blas": f"{blas.get('internal_api', 'none')} {blas.get('version', '')}".strip(),
@@ -27,6 +29,18 @@ def fingerprint(dtype: str, kernel: str) -> dict[str, Any]:
     }
 
 
+@cache
+def _libraries() -> ThreadpoolController:
+    """The libraries with threads of their own; finding them takes longer than a small job."""
+    return ThreadpoolController()
+
+
+@cache
+def _program() -> str:
+    return version("backpropd")
+
+
+@cache
 def _simd() -> list[str]:
     """The vector instructions that NumPy found here: they decide the order of its sums."""
     found: list[str] = np.show_config(mode="dicts")["SIMD Extensions"]["found"]

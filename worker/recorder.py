@@ -26,6 +26,7 @@ from backpropd.store.database import Database, Session
 from backpropd.store.errors import Busy
 from backpropd.store.leases import Lease
 from backpropd.store.lifecycle import JobStatus, Want
+from backpropd.store.snapshots import Kept
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class _Pending:
 
     epochs: list[Epochs] = field(default_factory=list)
     columns: list[dict[str, Floats]] = field(default_factory=list)
-    snapshots: list[dict[str, Any]] = field(default_factory=list)
+    snapshots: list[Kept] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)  # columns of the job's row
     news: list[News] = field(default_factory=list)
     samples: int = 0
@@ -132,11 +133,11 @@ class Recorder:
         extendable = status is JobStatus.SUCCEEDED
 
         def then(session: Session) -> None:
-            snapshots.drop_checkpoints(session, self.lease.job_id, but=1 if extendable else 0)
             leases.finish(session, self.lease, status, reason=reason, **facts)
             failpoint("before_final_commit")
 
-        self._commit(state, checkpoint=extendable, then=then)
+        stay = 1 if extendable else 0
+        self._commit(state, checkpoint=extendable, checkpoints=stay, then=then)
         failpoint("after_final_commit")
 
     def begin(self, facts: dict[str, Any], news: list[News]) -> None:
@@ -169,7 +170,7 @@ class Recorder:
                 self._snapshot("every", state.epoch, state.theta, metrics)
             )
 
-    def _best(self, state: TrainingState) -> list[dict[str, Any]]:
+    def _best(self, state: TrainingState) -> list[Kept]:
         """The best weights so far, if they are newer than the ones that were kept."""
         if state.best_theta is None or state.best_epoch == self.best_epoch_kept:
             return []
@@ -178,25 +179,30 @@ class Recorder:
         return [self._snapshot("best", state.best_epoch, state.best_theta, metrics)]
 
     @staticmethod
-    def _snapshot(kind: str, epoch: int, theta: Any, metrics: dict[str, Any]) -> dict[str, Any]:
-        return {"kind": kind, "epoch": epoch, "content": theta_bytes(theta), "metrics": metrics}
+    def _snapshot(kind: str, epoch: int, theta: Any, metrics: dict[str, Any]) -> Kept:
+        return Kept(kind, epoch, theta_bytes(theta), metrics)
 
     def _commit(
-        self, state: TrainingState, *, checkpoint: bool, then: Callable[[Session], None] | None
+        self,
+        state: TrainingState,
+        *,
+        checkpoint: bool,
+        checkpoints: int = snapshots.CHECKPOINTS_KEPT,
+        then: Callable[[Session], None] | None,
     ) -> Want:
-        """One transaction, tried until the database answers; the fence decides what holds."""
+        """One transaction, tried until the database answers; the fence decides what holds.
+
+        `checkpoints`: how many shall stay, this one included.
+        """
         best = self._best(state)
         kept = [*self.pending.snapshots, *best]
         began = self.clock()
         if checkpoint:
-            content = state.to_bytes()
-            kept.append(
-                {"kind": "checkpoint", "epoch": state.epoch, "content": content, "metrics": {}}
-            )
+            kept.append(Kept(snapshots.CHECKPOINT, state.epoch, state.to_bytes()))
         wait = RETRY_SECONDS[0]
         while True:
             try:
-                want = self._write(state, kept, then)
+                want = self._write(state, kept, checkpoints, then)
                 break
             except Busy:
                 # Full jitter (a crowd of workers must not come back as one), and no end: the job
@@ -214,7 +220,8 @@ class Recorder:
     def _write(
         self,
         state: TrainingState,
-        kept: list[dict[str, Any]],
+        kept: list[Kept],
+        checkpoints: int,
         then: Callable[[Session], None] | None,
     ) -> Want:
         seconds = max(self.clock() - self.flushed, 1e-9)
@@ -232,7 +239,7 @@ class Recorder:
                 leases.note(session, self.lease, *news)
             if self.pending.epochs:
                 self._write_history(session)
-            self._write_snapshots(session, kept)
+            self._write_snapshots(session, kept, checkpoints)
             if then is not None:
                 then(session)
         return want
@@ -246,13 +253,10 @@ class Recorder:
         differing = history.append(session, self.lease, epochs, columns)
         self._note_differing(session, "epochs", differing)
 
-    def _write_snapshots(self, session: Session, kept: list[dict[str, Any]]) -> None:
-        differing = [
-            {"kind": snapshot["kind"], "epoch": snapshot["epoch"]}
-            for snapshot in kept
-            if not snapshots.keep(session, self.lease, **snapshot)
-        ]
-        self._note_differing(session, "snapshots", differing)
+    def _write_snapshots(self, session: Session, kept: list[Kept], checkpoints: int) -> None:
+        differing = snapshots.keep(session, self.lease, kept, checkpoints=checkpoints)
+        told = [{"kind": each.kind, "epoch": each.epoch} for each in differing]
+        self._note_differing(session, "snapshots", told)
 
     def _note_differing(self, session: Session, what: str, differing: list[Any]) -> None:
         """A resumed job computes again what it had computed: every crash tests determinism."""

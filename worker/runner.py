@@ -19,7 +19,7 @@ from backpropd.spec.base import parse
 from backpropd.spec.build import build_network, build_training, generators, start
 from backpropd.spec.job import JobSpec
 from backpropd.spec.network import NetworkSpec
-from backpropd.store import datasets, leases, networks, snapshots
+from backpropd.store import datasets, descendants, leases, networks, snapshots
 from backpropd.store.clock import now
 from backpropd.store.database import Database
 from backpropd.store.errors import Busy, Corrupt, Fenced
@@ -185,7 +185,7 @@ class _Course:
             raise Damaged
         self.network_spec = parse(NetworkSpec, network_row.definition)
         self.spec = parse(JobSpec, job.spec)
-        self.seed = job.seed
+        self.seed, self.derived = job.seed, job.derived
         self.network = build_network(self.network_spec, dtype=self.spec.training.dtype)
         self.training: Training = build_training(
             self.network,
@@ -236,6 +236,8 @@ class _Course:
 
     def begin(self) -> TrainingState:
         """The newest checkpoint that is whole, or the state before the first update."""
+        if self.lease.attempt == 1 and self.derived != descendants.EXTEND:
+            return start(self.network_spec, self.training, self.streams)
         with self.database.read() as session:
             for row in snapshots.checkpoints(session, self.lease.job_id):
                 try:

@@ -28,7 +28,7 @@ def add(session: Session, job: JobRow, after: Sequence[str], on_failure: str) ->
 
 
 def waits() -> Any:
-    """The condition under which a job has something to wait for."""
+    """The condition under which a job has something to wait for; JobRow stands for the job."""
     before = aliased(JobRow)
     done = before.status == JobStatus.SUCCEEDED
     all_the_same = and_(JobDependencyRow.on_failure == "run", before.status.in_(VAIN))

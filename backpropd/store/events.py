@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from backpropd.store.clock import now
@@ -25,22 +25,21 @@ def append(
 ) -> None:
     """Add the next event; the caller holds the job's row, so the numbers have no gap."""
     last = select(func.coalesce(func.max(JobEventRow.seq), 0)).where(JobEventRow.job_id == job.id)
-    session.add(
-        JobEventRow(
-            tenant_id=job.tenant_id,
-            job_id=job.id,
-            seq=session.scalar(last) + 1,  # type: ignore[operator]
-            kind=kind,
-            from_status=from_status,
-            to_status=to_status,
-            attempt=job.attempt,
-            actor=actor,
-            reason=reason[:2000],
-            detail=detail,
-            at=now(),
-        )
+    statement = insert(JobEventRow).values(
+        tenant_id=job.tenant_id,
+        job_id=job.id,
+        seq=last.scalar_subquery() + 1,
+        kind=kind,
+        from_status=from_status,
+        to_status=to_status,
+        attempt=job.attempt,
+        actor=actor,
+        reason=reason[:2000],
+        at=now(),
+        # None would be JSON's null here.
+        **({} if detail is None else {"detail": detail}),
     )
-    session.flush()
+    session.execute(statement)
 
 
 def after(session: Session, job_id: str, seq: int, limit: int) -> Sequence[JobEventRow]:

@@ -50,7 +50,7 @@ def append(
     columns = {name: values[~known] for name, values in columns.items()}
     if len(epochs):
         session.add_all(chunks_of(lease, epochs, columns))
-        pyramid.add(session, lease, epochs, columns)
+        pyramid.add(session, lease, epochs, columns, begun=last > 0)
     return differing
 
 

@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from backpropd.store import events
-from backpropd.store.clock import now
 from backpropd.store.errors import Fenced
 from backpropd.store.lifecycle import JobStatus, Want, move
-from backpropd.store.queueing import claimable, level
+from backpropd.store.queueing import claimable, level, moment
 from backpropd.store.tables import JobRow, SnapshotRow, TenantRow
 
 WORKER = "worker"
@@ -50,40 +50,8 @@ def claim(
     # Two claims at once could both see the last free place of an owner (PostgreSQL; SQLite has
     # one writer). Nothing else takes this lock, and a claim lasts a millisecond.
     session.scalars(select(TenantRow.id).order_by(TenantRow.id).with_for_update(key_share=True))
-    running = (
-        select(JobRow.tenant_id, func.count().label("jobs"))
-        .where(JobRow.status == "running")
-        .group_by(JobRow.tenant_id)
-        .subquery()
-    )
-    jobs_running = func.coalesce(running.c.jobs, 0)
-    best = (
-        select(JobRow.id)
-        .join(TenantRow, TenantRow.id == JobRow.tenant_id)
-        .outerjoin(running, running.c.tenant_id == JobRow.tenant_id)
-        .where(*claimable(queue), jobs_running < TenantRow.max_running)
-        .order_by(level().desc(), jobs_running, JobRow.created_at, JobRow.id)
-        .limit(1)
-        .with_for_update(skip_locked=True, of=JobRow)
-        .scalar_subquery()
-    )
-    statement = (
-        update(JobRow)
-        .where(JobRow.id == best, JobRow.status == JobStatus.QUEUED, JobRow.want == Want.RUN)
-        .values(
-            status=JobStatus.RUNNING,
-            attempt=JobRow.attempt + 1,
-            beat=0,
-            version=JobRow.version + 1,
-            worker_id=worker_id,
-            task_id=task_id,
-            started_at=func.coalesce(JobRow.started_at, now()),
-            run_after=None,
-        )
-        .returning(JobRow)
-        .execution_options(synchronize_session=False)
-    )
-    job = session.scalar(statement)
+    given = {"by_worker": worker_id, "in_task": task_id, **moment(queue)}
+    job: JobRow | None = session.scalar(_claim(), given)
     if job is None:
         return None
     events.append(
@@ -97,6 +65,44 @@ def claim(
         detail={"worker": worker_id},
     )
     return Lease(job.id, job.tenant_id, job.attempt), job
+
+
+@cache
+def _claim() -> Any:
+    running = (
+        select(JobRow.tenant_id, func.count().label("jobs"))
+        .where(JobRow.status == "running")
+        .group_by(JobRow.tenant_id)
+        .subquery()
+    )
+    jobs_running = func.coalesce(running.c.jobs, 0)
+    best = (
+        select(JobRow.id)
+        .join(TenantRow, TenantRow.id == JobRow.tenant_id)
+        .outerjoin(running, running.c.tenant_id == JobRow.tenant_id)
+        .where(*claimable(), jobs_running < TenantRow.max_running)
+        .order_by(level().desc(), jobs_running, JobRow.created_at, JobRow.id)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=JobRow)
+        .scalar_subquery()
+    )
+    started_at = bindparam("at", type_=JobRow.started_at.type)
+    return (
+        update(JobRow)
+        .where(JobRow.id == best, JobRow.status == JobStatus.QUEUED, JobRow.want == Want.RUN)
+        .values(
+            status=JobStatus.RUNNING,
+            attempt=JobRow.attempt + 1,
+            beat=0,
+            version=JobRow.version + 1,
+            worker_id=bindparam("by_worker"),
+            task_id=bindparam("in_task"),
+            started_at=func.coalesce(JobRow.started_at, started_at),
+            run_after=None,
+        )
+        .returning(JobRow)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def beat(session: Session, lease: Lease, **progress: Any) -> Want:

@@ -74,6 +74,7 @@ def move(
 
     Raises Fenced where the row is no longer as it was read: another attempt, beat or state.
     """
+    before = job.status
     values = {"status": to, "version": JobRow.version + 1, **changes}
     if to in ENDED:
         values["finished_at"] = now()
@@ -81,22 +82,22 @@ def move(
         update(JobRow)
         .where(
             JobRow.id == job.id,
-            JobRow.status == job.status,
+            JobRow.status == before,
             JobRow.attempt == job.attempt,
             JobRow.beat == job.beat,
         )
         .values(**values)
-        .execution_options(synchronize_session=False)
+        .returning(JobRow)
+        .execution_options(synchronize_session=False, populate_existing=True)
     )
-    if session.execute(statement).rowcount != 1:  # type: ignore[attr-defined]
+    if session.scalar(statement) is None:
         raise Fenced
     events.append(
         session,
         job,
         "moved",
-        from_status=job.status,
+        from_status=before,
         to_status=to,
         actor=actor,
         reason=reason,
     )
-    session.refresh(job)

@@ -33,9 +33,14 @@ class Extremes:
     value: Floats
 
 
-def add(session: Session, lease: Lease, epochs: Epochs, columns: Mapping[str, Floats]) -> None:
-    """Add new rows (epochs ascend, beyond all that is there) to the buckets and summaries."""
-    open_buckets = _open_buckets(session, lease.job_id, int(epochs[0]))
+def add(
+    session: Session, lease: Lease, epochs: Epochs, columns: Mapping[str, Floats], *, begun: bool
+) -> None:
+    """Add new rows (epochs ascend, beyond all that is there) to the buckets and summaries.
+
+    `begun`: the job has rows already.
+    """
+    open_buckets = _open_buckets(session, lease.job_id, int(epochs[0])) if begun else {}
     new: list[dict[str, Any]] = []
     for metric, values in columns.items():
         for size in SIZES:
@@ -51,7 +56,8 @@ def add(session: Session, lease: Lease, epochs: Epochs, columns: Mapping[str, Fl
                     _merge(known, found)
     if new:
         session.execute(insert(HistoryBucketRow), new)
-    _summarize(session, lease, epochs, columns)
+    summaries = _summaries(session, lease.job_id) if begun else {}
+    _summarize(session, lease, epochs, columns, summaries)
 
 
 def extremes(
@@ -116,11 +122,18 @@ def _merge(row: HistoryBucketRow | MetricSummaryRow, found: Mapping[str, Any]) -
         row.max, row.max_epoch = found["max"], found["max_epoch"]
 
 
+def _summaries(session: Session, job_id: str) -> dict[str, MetricSummaryRow]:
+    query = select(MetricSummaryRow).where(MetricSummaryRow.job_id == job_id)
+    return {row.metric: row for row in session.scalars(query)}
+
+
 def _summarize(
-    session: Session, lease: Lease, epochs: Epochs, columns: Mapping[str, Floats]
+    session: Session,
+    lease: Lease,
+    epochs: Epochs,
+    columns: Mapping[str, Floats],
+    known: Mapping[str, MetricSummaryRow],
 ) -> None:
-    query = select(MetricSummaryRow).where(MetricSummaryRow.job_id == lease.job_id)
-    known = {row.metric: row for row in session.scalars(query)}
     for metric, values in columns.items():
         found = _facts(epochs, values)
         nan_count = int(np.isnan(values).sum())

@@ -5,9 +5,10 @@ from __future__ import annotations
 import heapq
 import statistics
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import case, func, or_, select
+from sqlalchemy import bindparam, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from backpropd.spec.job import SPEC_VERSION
@@ -22,35 +23,48 @@ HIGHEST = 9
 TYPICAL_JOBS = 50  # that ended last, from which a typical duration is taken
 
 
-def claimable(queue: str) -> tuple[Any, ...]:
-    """The conditions under which a job waits for nothing but a worker."""
+@cache
+def claimable() -> tuple[Any, ...]:
+    """The conditions under which a job waits for nothing but a worker, at a `moment`."""
     return (
-        JobRow.queue == queue,
+        JobRow.queue == bindparam("of_queue"),
         JobRow.status == JobStatus.QUEUED,
         JobRow.want == Want.RUN,
         JobRow.spec_version <= SPEC_VERSION,
-        or_(JobRow.run_after.is_(None), JobRow.run_after <= now()),
+        or_(JobRow.run_after.is_(None), JobRow.run_after <= bindparam("at")),
         ~dependencies.waits(),
     )
 
 
+@cache
+def level() -> Any:
+    """A job's priority, and one more for each stretch it has waited, at a `moment`."""
+    risen = [
+        (JobRow.created_at <= bindparam(f"waits_since_{stretches}"), stretches)
+        for stretches in range(HIGHEST, 0, -1)
+    ]
+    return JobRow.priority + case(*risen, else_=0)
+
+
+def moment(queue: str) -> dict[str, Any]:
+    """What the conditions above are about: this queue, now.
+
+    They are written once and given their values later: SQLAlchemy takes longer to put them
+    together than a database to answer.
+    """
+    instant = now()
+    since = {f"waits_since_{n}": instant - n * AGEING for n in range(1, HIGHEST + 1)}
+    return {"of_queue": queue, "at": instant, **since}
+
+
 def waiting(session: Session, queue: str) -> int:
     """How many jobs a worker could claim now."""
-    query = select(func.count()).select_from(JobRow).where(*claimable(queue))
-    return session.scalar(query) or 0
+    return session.scalar(_waiting(), moment(queue)) or 0
 
 
-def level() -> Any:
-    """A job's priority, and one more for each stretch it has waited."""
-    instant = now()
-    risen = [
-        case((JobRow.created_at <= instant - stretches * AGEING, 1), else_=0)
-        for stretches in range(1, HIGHEST + 1)
-    ]
-    total: Any = JobRow.priority
-    for one in risen:
-        total = total + one
-    return total
+@cache
+def _waiting() -> Any:
+    return select(func.count()).select_from(JobRow).where(*claimable())
 
 
 def position(session: Session, job: JobRow) -> int | None:
@@ -59,15 +73,26 @@ def position(session: Session, job: JobRow) -> int | None:
     Owners that have fewer jobs running go before others of the same level; that changes with every
     claim and is left out here.
     """
-    own = session.scalar(select(level()).where(JobRow.id == job.id, *claimable(job.queue)))
-    if own is None:
+    if job.status != JobStatus.QUEUED:
         return None
-    earlier = (JobRow.created_at < job.created_at) | (
-        (JobRow.created_at == job.created_at) & (JobRow.id < job.id)
+    before: int | None = session.scalar(_before(), {"own_id": job.id, **moment(job.queue)})
+    return None if before is None else before + 1
+
+
+@cache
+def _before() -> Any:
+    """How many jobs go before this one; no row where it may not be claimed itself."""
+    own = (
+        select(JobRow.id, JobRow.created_at, level().label("level"))
+        .where(JobRow.id == bindparam("own_id"), *claimable())
+        .cte("own")
     )
-    before = or_(level() > own, (level() == own) & earlier)
-    query = select(func.count()).select_from(JobRow).where(*claimable(job.queue), before)
-    return (session.scalar(query) or 0) + 1
+    earlier = (JobRow.created_at < own.c.created_at) | (
+        (JobRow.created_at == own.c.created_at) & (JobRow.id < own.c.id)
+    )
+    first = or_(level() > own.c.level, (level() == own.c.level) & earlier)
+    count = select(func.count()).select_from(JobRow).where(*claimable(), first)
+    return select(count.scalar_subquery()).select_from(own)
 
 
 def starts_at(session: Session, job: JobRow, place: int | None) -> datetime | None:
@@ -75,8 +100,10 @@ def starts_at(session: Session, job: JobRow, place: int | None) -> datetime | No
 
     None where nothing can be said: no worker is there, or nothing has run yet.
     """
+    if place is None:
+        return None
     slots = sum(worker.slots for worker in workers.live(session, job.queue))
-    if place is None or not slots:
+    if not slots:
         return None
     running = _remaining(session, job.queue)
     if place + len(running) <= slots:

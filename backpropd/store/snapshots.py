@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from backpropd.spec.canonical import new_id, sha256_hex
@@ -16,62 +17,100 @@ from backpropd.store.tables import SnapshotContentRow, SnapshotRow
 
 CHECKPOINT = "checkpoint"
 CHECKPOINTS_KEPT = 2  # the newest, and the one to fall back on
+ONE_A_JOB = ("best", "final")
 NAMED = ("final", "best", "initial")
+# A later attempt goes on from where it could; what it passed over is damaged.
+NEWEST_FIRST = (SnapshotRow.attempt.desc(), SnapshotRow.epoch.desc())
 LARGEST_EPOCH = 2**31 - 1  # that the column holds
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A snapshot to be kept."""
+
+    kind: str  # initial, every, best, final, checkpoint
+    epoch: int
+    content: bytes
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+Hashed = tuple[Kept, str]  # and the sha256 of its content
 
 
 def keep(
     session: Session,
     lease: Lease,
+    kept: Sequence[Kept],
     *,
-    kind: str,
-    epoch: int,
-    content: bytes,
-    metrics: dict[str, Any],
-) -> bool:
-    """Keep a snapshot, in the transaction of a beat; one that is there already stays.
+    checkpoints: int = CHECKPOINTS_KEPT,
+) -> list[Kept]:
+    """Keep snapshots, in the transaction of a beat; one that is there already stays.
 
-    A new best takes the place of the old one; of checkpoints the last two stay. False says that a
-    resumed job came to other content than the one that is there and stays.
+    A new best or final takes the place of the old one; of checkpoints so many of the newest stay.
+    Returned are those for which a resumed job came to other content than is there and stays.
     """
-    sha256 = sha256_hex(content)
-    known = session.scalar(
-        select(SnapshotRow).where(
-            SnapshotRow.job_id == lease.job_id,
-            SnapshotRow.epoch == epoch,
-            SnapshotRow.kind == kind,
+    if not kept and checkpoints == CHECKPOINTS_KEPT:
+        return []
+    known = _known(session, lease.job_id, [each.epoch for each in kept])
+    there = {(row.kind, row.epoch): row.sha256 for row in known if row.kind != CHECKPOINT}
+    hashed = [(each, sha256_hex(each.content)) for each in kept]
+    new = [pair for pair in hashed if (pair[0].kind, pair[0].epoch) not in there]
+    one_only = {each.kind for each, _ in new if each.kind in ONE_A_JOB}
+    _drop(
+        session,
+        [row.id for row in known if row.kind in one_only] + _outdated(known, new, checkpoints),
+    )
+    _insert(session, lease, new)
+    return [each for each, sha in hashed if there.get((each.kind, each.epoch), sha) != sha]
+
+
+def _outdated(known: Sequence[Any], new: Sequence[Hashed], stay: int) -> list[str]:
+    """The ids of the known checkpoints that give way to new ones; `stay` is for all together."""
+    fresh = {each.epoch for each, _ in new if each.kind == CHECKPOINT}
+    older = [row for row in known if row.kind == CHECKPOINT]  # newest first
+    beside = [row for row in older if row.epoch not in fresh][: max(0, stay - len(fresh))]
+    return [row.id for row in older if row not in beside]
+
+
+def _insert(session: Session, lease: Lease, new: Sequence[Hashed]) -> None:
+    """Two statements, however many there are."""
+    if not new:
+        return
+    rows = [
+        {
+            "id": new_id("snap"),
+            "tenant_id": lease.tenant_id,
+            "job_id": lease.job_id,
+            "epoch": each.epoch,
+            "kind": each.kind,
+            "attempt": lease.attempt,
+            "metrics": each.metrics,
+            "size": len(each.content),
+            "sha256": sha256,
+            "created_at": now(),
+        }
+        for each, sha256 in new
+    ]
+    contents = [
+        {"tenant_id": lease.tenant_id, "snapshot_id": row["id"], "content": each.content}
+        for row, (each, _) in zip(rows, new, strict=True)
+    ]
+    session.execute(insert(SnapshotRow), rows)
+    session.execute(insert(SnapshotContentRow), contents)
+
+
+def _known(session: Session, job_id: str, epochs: Sequence[int]) -> Sequence[Any]:
+    """What is there that new snapshots of these epochs may meet; checkpoints, newest first."""
+    near = SnapshotRow.epoch.between(min(epochs, default=0), max(epochs, default=0))
+    query = (
+        select(SnapshotRow.id, SnapshotRow.kind, SnapshotRow.epoch, SnapshotRow.sha256)
+        .where(
+            SnapshotRow.job_id == job_id,
+            near | SnapshotRow.kind.in_([CHECKPOINT, *ONE_A_JOB]),
         )
+        .order_by(*NEWEST_FIRST)
     )
-    if known is not None and kind != CHECKPOINT:
-        return known.sha256 == sha256
-    if known is not None:
-        _drop(session, [known.id])
-    if kind in ("best", "final"):
-        _drop(session, _ids(session, lease.job_id, kind))
-    row = SnapshotRow(
-        id=new_id("snap"),
-        tenant_id=lease.tenant_id,
-        job_id=lease.job_id,
-        epoch=epoch,
-        kind=kind,
-        attempt=lease.attempt,
-        metrics=metrics,
-        size=len(content),
-        sha256=sha256,
-        created_at=now(),
-    )
-    session.add(row)
-    session.flush()
-    session.add(SnapshotContentRow(tenant_id=lease.tenant_id, snapshot_id=row.id, content=content))
-    session.flush()
-    if kind == CHECKPOINT:
-        _drop(session, _ids(session, lease.job_id, CHECKPOINT)[CHECKPOINTS_KEPT:])
-    return True
-
-
-def drop_checkpoints(session: Session, job_id: str, *, but: int = 0) -> None:
-    """Forget the checkpoints of a job that needs them no more, but for so many of the newest."""
-    _drop(session, _ids(session, job_id, CHECKPOINT)[but:])
+    return session.execute(query).all()
 
 
 def all_of(session: Session, job_id: str) -> Sequence[SnapshotRow]:
@@ -110,15 +149,7 @@ def checkpoints(session: Session, job_id: str) -> Sequence[SnapshotRow]:
     return session.scalars(
         select(SnapshotRow)
         .where(SnapshotRow.job_id == job_id, SnapshotRow.kind == CHECKPOINT)
-        .order_by(SnapshotRow.epoch.desc())
-    ).all()
-
-
-def _ids(session: Session, job_id: str, kind: str) -> Sequence[str]:
-    return session.scalars(
-        select(SnapshotRow.id)
-        .where(SnapshotRow.job_id == job_id, SnapshotRow.kind == kind)
-        .order_by(SnapshotRow.epoch.desc())
+        .order_by(*NEWEST_FIRST)
     ).all()
 
 

@@ -47,22 +47,27 @@ MOST_TRANSITIONS = 1000
 _waiting = threading.BoundedSemaphore(8)
 
 
-def represent(session: Session, job: JobRow) -> dict[str, Any]:
-    """A job as the contract shows it."""
-    network = networks.find(session, job.tenant_id, job.network_id)
+def represent(
+    session: Session, job: JobRow, network: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """A job as the contract shows it; `network` is its definition, where that is at hand."""
+    if network is None:
+        network = networks.find(session, job.tenant_id, job.network_id).definition
+    begun = job.attempt or job.epoch
     moves = [e for e in events.after(session, job.id, 0, MOST_TRANSITIONS) if e.kind == "moved"]
-    metrics = history.summaries(session, [job.id])[job.id]
+    metrics = history.summaries(session, [job.id])[job.id] if begun else []
+    after = job.spec.get("after", [])
     place = queueing.position(session, job)
     return {
         **_core(job, metrics),
         "queue_position": place,
         "starts_at": time(queueing.starts_at(session, job, place)),
         "not_before": job.spec.get("not_before"),
-        "after": job.spec.get("after", []),
-        "waiting_for": list(dependencies.waiting_for(session, job.id)),
+        "after": after,
+        "waiting_for": list(dependencies.waiting_for(session, job.id)) if after else [],
         "on_failure": job.spec.get("on_failure", "cancel"),
         "strict": job.spec.get("strict", False),
-        "network": network.definition,
+        "network": network,
         "training": job.spec["training"],
         "history": job.spec["history"],
         "snapshots": job.spec["snapshots"],
@@ -158,7 +163,8 @@ def submit_job(query: ValidateQuery, header: IdempotencyHeader) -> Response:
 
     def create(session: Session) -> dict[str, Any]:
         checked = submission.read(session, tenant(), raw)
-        return represent(session, submission.store(session, tenant(), checked))
+        job = submission.store(session, tenant(), checked)
+        return represent(session, job, checked.network.definition())
 
     job, replayed = created_once(create, header.idempotency_key)
     if not replayed:
@@ -273,7 +279,8 @@ def _submit_one_of_many(raw: dict[str, Any]) -> dict[str, Any]:
     try:
         with database().write() as session:
             checked = submission.read(session, tenant(), raw)
-            job = represent(session, submission.store(session, tenant(), checked))
+            row = submission.store(session, tenant(), checked)
+            job = represent(session, row, checked.network.definition())
     except (Invalid, Busy) as error:
         problem = problems.of_exception(error)
         return {"status": problem["status"], "job": None, "problem": problem}

@@ -16,6 +16,7 @@ from backpropd.store.database import Database
 from backpropd.store.errors import Fenced, NotFound, WrongState
 from backpropd.store.leases import Lease
 from backpropd.store.lifecycle import MOVES, JobStatus, Want
+from backpropd.store.snapshots import Kept
 from backpropd.store.tables import LOCAL_TENANT, JobRow, TenantRow
 from tests.jobs import claim, find, mazur_job, submit
 
@@ -171,7 +172,7 @@ def test_progress_between_crashes_forgives_them(database: Database) -> None:
         lease, _ = claim(database)
         with database.write() as session:
             leases.beat(session, lease)
-            snapshots.keep(session, lease, kind="checkpoint", epoch=epoch, content=b"x", metrics={})
+            snapshots.keep(session, lease, [Kept("checkpoint", epoch, b"x")])
         assert rescue(database, job_id) == "queued"
 
     assert find(database, job_id).crashes == 1
@@ -317,7 +318,7 @@ def test_deleting_a_job_deletes_what_it_kept(database: Database) -> None:
         jobs.delete(session, LOCAL_TENANT, job_id)
     with database.write() as session:
         leases.beat(session, lease)
-        snapshots.keep(session, lease, kind="final", epoch=1, content=b"x", metrics={})
+        snapshots.keep(session, lease, [Kept("final", 1, b"x")])
         leases.finish(session, lease, JobStatus.SUCCEEDED, reason="test")
     with database.write() as session:
         jobs.delete(session, LOCAL_TENANT, job_id)

@@ -11,6 +11,7 @@ from backpropd.store import leases, snapshots
 from backpropd.store.database import Database
 from backpropd.store.errors import Corrupt, Fenced, NotFound
 from backpropd.store.leases import Lease
+from backpropd.store.snapshots import Kept
 from backpropd.store.tables import SnapshotContentRow, SnapshotRow
 from tests.jobs import claim, mazur_job, submit
 
@@ -25,7 +26,7 @@ def lease(database: Database) -> Lease:
 def keep(database: Database, lease: Lease, kind: str, epoch: int, content: bytes = b"x") -> bool:
     with database.write() as session:
         leases.beat(session, lease)
-        return snapshots.keep(session, lease, kind=kind, epoch=epoch, content=content, metrics={})
+        return not snapshots.keep(session, lease, [Kept(kind, epoch, content)])
 
 
 def kept(database: Database, lease: Lease) -> list[tuple[str, int]]:
@@ -78,7 +79,8 @@ def test_what_is_replaced_leaves_no_content_behind(database: Database, lease: Le
         keep(database, lease, "best", epoch)
         keep(database, lease, "checkpoint", epoch)
     with database.write() as session:
-        snapshots.drop_checkpoints(session, lease.job_id)
+        leases.beat(session, lease)
+        snapshots.keep(session, lease, [], checkpoints=0)
     with database.read() as session:
         contents = session.scalars(select(SnapshotContentRow.snapshot_id)).all()
         rows = session.scalars(select(SnapshotRow.id)).all()
@@ -113,6 +115,43 @@ def test_two_checkpoints_stay_and_are_not_listed(database: Database, lease: Leas
 
     assert [4, 3] == epochs
     assert kept(database, lease) == []
+
+
+def test_of_checkpoints_those_stay_that_were_written_last(database: Database, lease: Lease) -> None:
+    """
+    A later attempt begins earlier where those that were newest are damaged: its own must stay.
+    """
+    for epoch in (100, 200):
+        keep(database, lease, "checkpoint", epoch)
+    with database.write() as session:
+        leases.beat(session, lease)
+        leases.give_back(session, lease, reason="test")
+    later, _ = claim(database)
+    keep(database, later, "checkpoint", 50)
+    with database.read() as session:
+        epochs = [row.epoch for row in snapshots.checkpoints(session, lease.job_id)]
+
+    assert [50, 200] == epochs
+
+
+def test_many_are_kept_at_once_as_they_would_be_one_by_one(
+    database: Database, lease: Lease
+) -> None:
+    keep(database, lease, "every", 1, b"one")
+    keep(database, lease, "best", 1)
+    keep(database, lease, "checkpoint", 1)
+    many = [Kept("every", n, b"%d" % n) for n in range(1, 4)] + [Kept("best", 3, b"three")]
+    with database.write() as session:
+        leases.beat(session, lease)
+        differing = snapshots.keep(
+            session, lease, [*many, Kept("checkpoint", 3, b"state")], checkpoints=1
+        )
+    with database.read() as session:
+        states = [row.epoch for row in snapshots.checkpoints(session, lease.job_id)]
+
+    assert [("every", 1)] == [(each.kind, each.epoch) for each in differing]
+    assert [("best", 3), ("every", 1), ("every", 2), ("every", 3)] == sorted(kept(database, lease))
+    assert [3] == states
 
 
 def test_damaged_content_is_told(database: Database, lease: Lease) -> None:
