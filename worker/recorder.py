@@ -71,6 +71,7 @@ class Recorder:
         self.database, self.lease, self.spec, self.settings = database, lease, spec, settings
         self.clock, self.sleep = clock, sleep
         self.started = self.flushed = self.checkpointed = clock()
+        self.beat_at = self.started  # at once: whoever watches need not wait for a first epoch
         self.run_seconds_before = run_seconds
         self.checkpoint_every = settings.checkpoint_seconds or CHECKPOINT_SECONDS[0]
         self.pending = _Pending()
@@ -87,7 +88,7 @@ class Recorder:
         self._keep_rows(block)
         self._keep_due_snapshots(block)
         self.pending.samples += block.samples
-        if block.ended or self.clock() - self.flushed < self.settings.beat_seconds:
+        if block.ended or self.clock() < self.beat_at:
             return Want.RUN
         return self.flush(block.state)
 
@@ -211,6 +212,7 @@ class Recorder:
                 wait = min(2 * wait, RETRY_SECONDS[1])
         self.pending = _Pending()
         self.flushed = self.clock()
+        self.beat_at = self.flushed + self.settings.beat_seconds
         if best:
             self.best_epoch_kept = state.best_epoch
         if checkpoint:

@@ -32,6 +32,7 @@ from worker.recorder import News, Recorder
 
 log = logging.getLogger(__name__)
 
+FIRST_BLOCK_SECONDS = 0.02  # a job that is over by then is written down once, whole
 BLOCK_SECONDS = 0.2  # how long a user waits, at most, for a wish to be seen within a beat
 BACKOFF_SECONDS = 2.0
 
@@ -102,7 +103,7 @@ class Runner:
             recorder.keep_initial(state)
         recorder.begin({"lineage": course.lineage, "encoding": course.encoding}, course.news)
         every = course.spec.snapshots.every
-        ticker = _Ticker(self.clock, BLOCK_SECONDS)
+        ticker = _Ticker(self.clock, FIRST_BLOCK_SECONDS)
         blocks = fit(
             course.training,
             course.data,
@@ -125,7 +126,7 @@ class Runner:
             elif max_seconds is not None and recorder.run_seconds >= max_seconds:
                 self._end(recorder, course, state, "max_seconds")
                 return
-            ticker.restart()
+            ticker.restart(BLOCK_SECONDS)
 
     def _patient_sleep(self, seconds: float) -> None:
         """Wait for the database; that is no hang."""
@@ -280,11 +281,11 @@ class _Ticker:
     """True once a stretch of time is over."""
 
     def __init__(self, clock: Callable[[], float], seconds: float) -> None:
-        self.clock, self.seconds = clock, seconds
-        self.restart()
+        self.clock = clock
+        self.restart(seconds)
 
-    def restart(self) -> None:
-        self.until = self.clock() + self.seconds
+    def restart(self, seconds: float) -> None:
+        self.until = self.clock() + seconds
 
     def __call__(self) -> bool:
         return self.clock() >= self.until
