@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Two test processes suit two cores; more of them only take turns.
 TEST_PROCESSES ?= 2
+# What `make bench` is told, say: make bench BENCH='--only mazur,digits'
+BENCH ?=
 # What `make chaos` is told, say: make chaos CHAOS='--kills 100 --zombies 20'
 CHAOS ?=
 
@@ -50,8 +52,8 @@ up: $(READY) ## start the stack on http://127.0.0.1:8000 and keep it up; Ctrl-C 
 chaos: $(READY) ## kill everything a thousand times on both databases, and write docs/reference/chaos.md
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
-bench: $(READY) ## measure what the README claims
-	$(BIN)/python -m bench
+bench: $(READY) ## race everybody, and write the figures of README.md and docs/reference/bench.md
+	$(BIN)/python -m bench $(BENCH)
 
 clean: ## remove the virtual environment and every cache
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+	rm -rf $(VENV) .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

@@ -220,12 +220,12 @@ def told(measured: list[Measured], say: Callable[[float], str]) -> Iterator[str]
         yield f"  {each.way:<28}{say(each.median):>22}   {ratio:8.1f} x the time"
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m bench.history")
     parser.add_argument("--rows", type=int, default=1_000_000, help="epochs of the history")
     parser.add_argument("--rounds", type=int, default=5, help="turns; medians are told")
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     least = POINTS * pyramid.SIZES[0]  # shorter histories are sampled from their chunks alone
     if asked.rows < least or asked.rounds < 1:
         parser.error(f"the pyramid serves from {least:,} rows on, and a median needs a round")
