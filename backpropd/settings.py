@@ -7,10 +7,13 @@ the processes it starts.
 from __future__ import annotations
 
 import os
+import re
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+RATE = re.compile(r"[1-9][0-9]{0,6}/(second|minute|hour|day)")
 
 
 class Settings(BaseSettings):
@@ -42,6 +45,35 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds between checkpoints; unset, the interval follows Young and Daly.",
     )
+    keys_required: bool = Field(
+        default=False,
+        description="Refuse requests without a key although there has never been one.",
+    )
+    trusted_hosts: str = Field(
+        default="",
+        description="Names under which the API is asked, with commas between them.",
+    )
+    trusted_proxies: int = Field(
+        default=0,
+        ge=0,
+        le=8,
+        description="Proxies before the API whose X-Forwarded-For is believed.",
+    )
+    rate_per_key: str | None = Field(
+        default="500/second", description="Requests of one key to one API process; empty: any."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="DEBUG, INFO, WARNING or ERROR."
     )
+
+    @field_validator("rate_per_key")
+    @classmethod
+    def _readable_rate(cls, rate: str | None) -> str | None:
+        if rate and not RATE.fullmatch(rate):
+            raise ValueError("a rate is a number, /, and second, minute, hour or day")
+        return rate or None
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names of trusted_hosts."""
+        return tuple(name.strip() for name in self.trusted_hosts.split(",") if name.strip())

@@ -6,11 +6,12 @@ import re
 import uuid
 
 from flask import Flask, Response, g, request
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from backpropd.settings import Settings
 from backpropd.spec.limits import LIMITS
 from backpropd.store.database import Database
-from service import documents, problems
+from service import auth, documents, origins, problems, rates
 from service.api import (
     catalog,
     datasets,
@@ -19,6 +20,7 @@ from service.api import (
     health,
     history,
     jobs,
+    keys,
     networks,
     trace,
     weights,
@@ -51,9 +53,15 @@ def create_app(
         MAX_FORM_PARTS=FORM_PARTS,
     )
     database = database or Database(settings.database_url)
+    if settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies
+        )
     attach(app, Context(settings, database, bell or Bell(settings.broker_url)))
     problems.install(app)
     _install_headers(app)
+    rates.install(app)
+    origins.install(app)
     for noun in (
         networks,
         datasets,
@@ -64,10 +72,12 @@ def create_app(
         evaluation,
         trace,
         catalog,
+        keys,
         health,
     ):
         app.register_api(noun.api)
     documents.install(app)
+    auth.install(app, rates.Rates(settings.rate_per_key))
     return app
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import version
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from backpropd.spec.job import JobSpec
 from backpropd.spec.network import NetworkSpec
 from backpropd.spec.trace import JobTraceSpec, NetworkTraceSpec
-from service import problems
+from service import problems, scopes
 
 BEARER: dict[str, Any] = {"bearer": {"type": "http", "scheme": "bearer"}}
 DESCRIPTION = (
@@ -32,8 +33,11 @@ def problem(description: str) -> dict[str, Any]:
 # What any operation may answer.
 REFUSALS: dict[str | int, Any] = {
     "400": problem("The request cannot be read."),
+    "401": problem("The request has no key, or none that is known and alive."),
+    "403": problem("The key's scopes do not allow this."),
     "404": problem("There is nothing with this id, or at this address."),
     "422": problem("The request can be read and means nothing that can be done."),
+    "429": problem("Too often; Retry-After says when to ask again."),
     "500": problem("The server met an error that was not foreseen."),
     "503": problem("The database does not answer; Retry-After says when to ask again."),
 }
@@ -55,6 +59,7 @@ class Document(OpenAPI):
             info=Info(title="backpropd", version=version("backpropd"), description=DESCRIPTION),
             security_schemes=BEARER,
             doc_ui=False,  # documents.py serves it
+            static_folder=None,  # nothing is served by accident
             validation_error_model=problems.Problem,
             validation_error_callback=problems.of_validation,
         )
@@ -79,11 +84,19 @@ class Document(OpenAPI):
         weights["responses"]["200"]["content"]["application/x-npz"] = {
             "schema": {"type": "string", "format": "binary"}
         }
-        for operation in (each for item in paths.values() for each in item.values()):
-            described = {k: v for k, v in operation["responses"].items() if k != "422"}
-            operation["responses"] = {**REFUSALS, **described}
-        # Everything may be asked without a key as long as there are none.
-        self.spec_json["security"] = [{}, {"bearer": []}]
+        needed = {_address(each): scope for each, scope in scopes.SCOPES.items()}
+        for path, item in paths.items():
+            for method, operation in item.items():
+                described = {k: v for k, v in operation["responses"].items() if k != "422"}
+                operation["responses"] = {**REFUSALS, **described}
+                scope = needed[f"{method.upper()} {path}"]
+                # Without a key as long as there has never been one, on a server of one machine.
+                operation["security"] = [{}, {"bearer": [scope.value]}] if scope else []
+
+
+def _address(operation: str) -> str:
+    """Flask's form of an address in that of the document."""
+    return re.sub(r"<(?:[^:>]+:)?([^>]+)>", r"{\1}", operation)
 
 
 def _example_of(spec: type[BaseModel]) -> dict[str, Any]:

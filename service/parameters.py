@@ -153,6 +153,12 @@ class JobPath(BaseModel):
     job_id: Text = Field(description="job_...")
 
 
+class KeyPath(BaseModel):
+    """A key."""
+
+    key_id: Text = Field(description="key_...; not the key itself.")
+
+
 class SnapshotPath(JobPath):
     """A snapshot of a job."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flask import Flask, Response, g
@@ -54,12 +54,17 @@ class Problem(BaseModel):
 class Refusal(Exception):
     """A request that is refused before it means anything."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(
+        self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         self.status, self.code, self.detail = status, code, detail
+        self.headers = headers or {}
 
 
 TITLES = {
     400: "Bad request",
+    401: "No valid key",
+    403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
     406: "Not acceptable",
@@ -67,7 +72,9 @@ TITLES = {
     409: "Conflict",
     413: "Too large",
     415: "Unsupported media type",
+    421: "Misdirected request",
     422: "Invalid",
+    429: "Too many requests",
     500: "Internal error",
     503: "Unavailable",
 }
@@ -98,6 +105,8 @@ def as_response(problem: dict[str, Any]) -> Response:
     )
     if problem["status"] == 503:
         answer.headers["Retry-After"] = str(RETRY_SECONDS)
+    if problem["status"] == 401:
+        answer.headers["WWW-Authenticate"] = "Bearer"
     return answer
 
 
@@ -134,6 +143,8 @@ def install(app: Flask) -> None:
             ready: Response = error.response  # type: ignore[assignment]
             return ready
         answer = as_response(of_exception(error))
+        if isinstance(error, Refusal):
+            answer.headers.update(error.headers)
         if isinstance(error, HTTPException):
             for name, value in error.get_headers():
                 if name.lower() == "allow":

@@ -490,3 +490,61 @@ class LayersOut(BaseModel):
     layers: dict[str, dict[str, list[Number]]] = Field(description="layer -> statistic -> values.")
     has_more: bool
     next_cursor: str | None
+
+
+ScopeName = Literal["read", "write", "admin"]
+
+
+class KeyOut(BaseModel):
+    """A key as everybody may see it."""
+
+    object: Literal["key"]
+    id: str
+    created_at: str
+    owner: str
+    name: str | None
+    prefix: str = Field(description="How the key begins, behind bp_.")
+    scopes: list[ScopeName]
+    expires_at: str | None
+    revoked_at: str | None
+
+
+class NewKeyOut(KeyOut):
+    """A key just made."""
+
+    key: str = Field(description="The key itself, shown this once.")
+
+
+class KeyList(Listed):
+    """Keys, newest first."""
+
+    data: list[KeyOut]
+
+
+class WhoamiOut(BaseModel):
+    """Who asks."""
+
+    object: Literal["principal"]
+    owner: str
+    key: str | None = Field(description="Its id; null where nobody needs a key.")
+    scopes: list[ScopeName]
+
+
+class ActOut(BaseModel):
+    """Something that was done with power over others' things."""
+
+    object: Literal["act"]
+    id: str
+    created_at: str
+    actor: str = Field(description="A key's id, local, or command_line.")
+    owner: str | None
+    action: str
+    subject: str
+    detail: dict[str, Any]
+    request_id: str | None
+
+
+class AuditList(Listed):
+    """Acts, newest first."""
+
+    data: list[ActOut]

@@ -1,6 +1,6 @@
 """The command line: `backpropd up`, the processes it starts, and what a person does with them."""
 
-from backpropd.cli import demo, parts, processes, up  # noqa: F401 - each registers its commands
+from backpropd.cli import demo, keys, parts, processes, up  # noqa: F401 - each registers its commands
 from backpropd.cli.app import app
 
 

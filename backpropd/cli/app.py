@@ -10,6 +10,8 @@ import typer
 from pydantic import ValidationError
 
 from backpropd.settings import Settings
+from backpropd.store import keys
+from backpropd.store.database import Database
 
 app = typer.Typer(
     name="backpropd",
@@ -47,10 +49,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_host(host: str, *, without_keys: bool) -> None:
-    """Refuse to serve other machines as long as nobody needs a key."""
-    if not is_loopback(host) and not without_keys:
+def check_host(host: str, database: Database) -> dict[str, str]:
+    """What the API's environment needs to listen there; refuse other machines without keys."""
+    if is_loopback(host):
+        return {}
+    with database.read() as session:
+        guarded = keys.any_alive(session)
+    if not guarded:
         refuse(
-            f"{host} can be reached from other machines, and this version has no keys. Listen on "
-            "127.0.0.1, or, behind a proxy that asks who is there, say --without-keys."
+            f"{host} can be reached from other machines, and nobody has a key yet. Listen on "
+            "127.0.0.1, or make one: backpropd keys create --owner NAME --scope read,write,admin"
         )
+    return {"BACKPROPD_KEYS_REQUIRED": "true"}

@@ -21,9 +21,6 @@ from backpropd.store.migrate import WrongSchema, check_schema, upgrade
 
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(help="The port to listen on.", min=0, max=65535)]
-WithoutKeys = Annotated[
-    bool, typer.Option("--without-keys", help="Serve other machines although nobody needs a key.")
-]
 
 # One BLAS thread a process: the cores go to slots, and sums keep one order.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -51,12 +48,13 @@ def reconciler_command() -> list[str]:
 
 
 @app.command()
-def api(host: Host = "127.0.0.1", port: Port = 8000, without_keys: WithoutKeys = False) -> None:
+def api(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     """Serve the HTTP API, on the database and broker of the settings."""
-    check_host(host, without_keys=without_keys)
-    _check_database()
+    with opened(settings().database_url) as database:
+        check_schema(database)
+        environment = check_host(host, database)
     address = f"[{host}]" if ":" in host else host
-    _become(api_command(f"{address}:{port}"))
+    _become(api_command(f"{address}:{port}"), **environment)
 
 
 @app.command()

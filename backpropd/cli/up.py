@@ -17,13 +17,12 @@ from typing import Annotated
 
 import typer
 
-from backpropd.cli.app import app, check_host, refuse
+from backpropd.cli.app import app, check_host, is_loopback, refuse
 from backpropd.cli.broker import Broker, private_broker
 from backpropd.cli.processes import (
     ONE_THREAD,
     Host,
     Port,
-    WithoutKeys,
     api_command,
     opened,
     reconciler_command,
@@ -47,25 +46,36 @@ def up(
     workers: Annotated[
         int, typer.Option(help="Jobs trained at once.", min=1, max=1024)
     ] = os.cpu_count() or 1,
-    without_keys: WithoutKeys = False,
 ) -> None:
     """Start broker, API, worker and reconciler, and keep them running until Ctrl-C."""
-    check_host(host, without_keys=without_keys)
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         refuse(f"cannot make the folder {data}: {error.strerror}")
-    with _locked(data), _listening(host, port) as listener:
+    database_url = os.environ.get(
+        "BACKPROPD_DATABASE_URL", f"sqlite:///{(data / 'backpropd.sqlite').resolve()}"
+    )
+    with _locked(data):
+        guard = {} if is_loopback(host) else _guarded(host, database_url)
+        _serve(host, port, data, workers, {"BACKPROPD_DATABASE_URL": database_url, **guard})
+
+
+def _guarded(host: str, database_url: str) -> dict[str, str]:
+    """What keeps strangers out; refused, before anything listens, where nothing would."""
+    with opened(database_url) as database:
+        upgrade(database)
+        return check_host(host, database)
+
+
+def _serve(host: str, port: int, data: Path, workers: int, given: dict[str, str]) -> None:
+    with _listening(host, port) as listener:
         broker = _broker(data)
-        database_url = os.environ.get(
-            "BACKPROPD_DATABASE_URL", f"sqlite:///{(data / 'backpropd.sqlite').resolve()}"
-        )
-        with opened(database_url) as database:
+        with opened(given["BACKPROPD_DATABASE_URL"]) as database:
             upgrade(database)
         environment = {
             **os.environ,
             **ONE_THREAD,
-            "BACKPROPD_DATABASE_URL": database_url,
+            **given,
             "BACKPROPD_BROKER_URL": broker.url,
             "BACKPROPD_SLOTS": str(workers),
         }

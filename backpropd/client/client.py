@@ -5,6 +5,7 @@ Answers are the JSON objects of the contract as they come; refusals are raised a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -27,9 +28,20 @@ class Client:
     cannot be reached.
     """
 
-    def __init__(self, address: str = "http://127.0.0.1:8000", *, timeout: float = 60.0) -> None:
-        """`timeout` is in seconds, for one request."""
-        self._http = httpx.Client(base_url=address, timeout=timeout)
+    def __init__(
+        self,
+        address: str = "http://127.0.0.1:8000",
+        *,
+        key: str | None = None,
+        timeout: float = 60.0,
+    ) -> None:
+        """`key` is that of the variable BACKPROPD_KEY where none is given.
+
+        `timeout` is in seconds, for one request.
+        """
+        key = key or os.environ.get("BACKPROPD_KEY")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.Client(base_url=address, timeout=timeout, headers=headers)
 
     def __enter__(self) -> Self:
         return self

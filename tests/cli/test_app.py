@@ -17,7 +17,7 @@ from backpropd.settings import Settings
 from tests.system.apart import free_port
 
 WIDE = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}  # no sentence is broken or coloured
-COMMANDS = ["api", "demo", "migrate", "parts", "reconcile", "up", "worker"]
+COMMANDS = ["api", "demo", "keys", "migrate", "parts", "reconcile", "up", "worker"]
 PROCESSES = ["api", "worker", "reconcile", "migrate"]
 
 
@@ -35,11 +35,19 @@ def backpropd(*arguments: str, **environment: str) -> Result:
     return result  # type: ignore[no-any-return]
 
 
+def migrated_in(folder: Path) -> dict[str, str]:
+    """The environment of commands on a new database in this folder."""
+    environment = {"BACKPROPD_DATABASE_URL": f"sqlite:///{folder / 'some.sqlite'}"}
+    assert 0 == backpropd("migrate", **environment).exit_code
+    return environment
+
+
 def test_without_a_command_all_of_them_are_listed() -> None:
     result = backpropd()
 
     assert sorted(COMMANDS) == sorted(
-        command.name or command.callback.__name__ for command in app.registered_commands
+        [command.name or command.callback.__name__ for command in app.registered_commands]
+        + [group.name for group in app.registered_groups]
     )
     assert all(f" {command} " in result.output for command in COMMANDS)
 
@@ -125,12 +133,13 @@ def test_migrating_says_what_is_now_where(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "db.internal"])
 @pytest.mark.parametrize("command", ["up", "api"])
 def test_other_machines_are_refused_without_keys(command: str, host: str, tmp_path: Path) -> None:
-    result = backpropd(command, "--host", host)
+    environment = migrated_in(tmp_path)
+    folder = ["--data", str(tmp_path)] if command == "up" else []
+    result = backpropd(command, "--host", host, *folder, **environment)
 
     assert 1 == result.exit_code
     assert f"{host} can be reached from other machines" in result.stderr
-    assert "--without-keys" in result.stderr
-    assert [] == list(tmp_path.iterdir())  # nothing was begun
+    assert "backpropd keys create" in result.stderr
 
 
 def test_a_second_start_on_a_folder_is_refused(tmp_path: Path) -> None:
@@ -156,7 +165,9 @@ def test_a_port_that_is_taken_is_told_before_anything_begins(tmp_path: Path) -> 
 
 
 def test_an_address_that_is_not_here_is_told(tmp_path: Path) -> None:
-    result = backpropd("up", "--host", "192.0.2.1", "--without-keys", "--data", str(tmp_path))
+    environment = migrated_in(tmp_path)
+    backpropd("keys", "create", "--owner", "a", **environment)
+    result = backpropd("up", "--host", "192.0.2.1", "--data", str(tmp_path), **environment)
 
     assert 3 == result.exit_code
     assert "cannot listen on 192.0.2.1:8000" in result.stderr

@@ -31,6 +31,8 @@ PRELUDE = r"""
 make() { command make --dry-run --directory "$ROOT" "$@" > /dev/null; }
 pip() { [ "$*" = 'install .[postgres]' ] && grep -q '^postgres = ' "$ROOT/pyproject.toml"; }
 docker() {  # no engine runs here; `make check` and test_laws.py hold the file itself
+  [[ "$*" =~ ^compose\ run\ --rm\ api\ (keys\ create)\  ]] &&
+    "$PYTHON" -m backpropd.cli ${BASH_REMATCH[1]} --help > /dev/null && return
   [[ "$*" =~ ^compose\ up\ --detach\ --scale\ ([a-z]+)=[0-9]+$ ]] &&
     grep -q "^  ${BASH_REMATCH[1]}:$" "$ROOT/docker-compose.yml" &&
     for name in $(grep -o 'BACKPROPD_[A-Z]*_PASSWORD' "$ROOT/docker-compose.yml" | sort -u); do

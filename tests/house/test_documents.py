@@ -18,6 +18,7 @@ from tests.house.reader import DOCUMENTS, ROOT, Block, Reader, alike, blocks_of,
 from tests.stack import Stack
 
 DEPLOY = ROOT / "docs/how-to/deploy.md"
+KEYS = ROOT / "docs/how-to/keys.md"  # after it, its server answers nobody without a key
 LINKING = [*DOCUMENTS, ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md"]
 
 
@@ -33,7 +34,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack.stop()
 
 
-EXECUTED = [document for document in DOCUMENTS if document != DEPLOY and blocks_of(document)]
+APART = (DEPLOY, KEYS)
+EXECUTED = [each for each in DOCUMENTS if each not in APART and blocks_of(each)]
 
 
 @pytest.mark.system
@@ -67,6 +69,14 @@ def test_a_deployment_runs_as_its_page_says(postgres: Postgres, tmp_path: Path) 
         finally:
             server.terminate()
     postgres.drop(database)
+
+
+@pytest.mark.system
+def test_keys_are_made_and_used_as_their_page_says(tmp_path: Path) -> None:
+    port = free_port()
+    instead = {"--port 8000": f"--port {port}"}
+    with Reader(tmp_path, f"http://127.0.0.1:{port}", instead) as reader:
+        reader.follow(blocks_of(KEYS))
 
 
 def free_port() -> int:

@@ -19,8 +19,11 @@ HOW_TO = ROOT / "docs/how-to/add-a-part.md"
 ASK = """
 import json, sys
 from backpropd.settings import Settings
+from backpropd.store.database import Database
+from backpropd.store.migrate import upgrade
 from service.app import create_app
-client = create_app(Settings(database_url="sqlite:////nonexistent/none.sqlite")).test_client()
+upgrade(Database("sqlite:///parts.sqlite"))
+client = create_app(Settings(database_url="sqlite:///parts.sqlite")).test_client()
 for alpha in (2, -1):
     layers = [{"units": 1, "activation": {"name": "isru", "alpha": alpha}}]
     body = {"inputs": 2, "layers": layers}

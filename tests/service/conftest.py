@@ -8,12 +8,16 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from backpropd.settings import Settings
+from backpropd.spec.keys import KeySpec
+from backpropd.store import keys
+from backpropd.store.audit import Actor
 from backpropd.store.database import Database
 from service.app import create_app
 from service.bell import Bell
@@ -69,6 +73,16 @@ def made(database: Database) -> Service:
     client = app.test_client()
     assert isinstance(client, CheckingClient)
     return Service(client, database, bell)
+
+
+def key_of(
+    service: Service, owner: str, *scopes: str, expires_at: datetime | None = None
+) -> tuple[str, dict[str, str]]:
+    """A new key's id, and the headers of a request with it."""
+    asked = KeySpec(owner=owner, scopes=scopes or ("read", "write"), expires_at=expires_at)
+    with service.database.write() as session:
+        row, key = keys.create(session, asked, Actor("test"))
+    return row.id, {"Authorization": f"Bearer {key}"}
 
 
 @pytest.fixture

@@ -126,7 +126,7 @@ def test_other_machines_are_refused_without_keys(tmp_path: Path) -> None:
     )
 
     assert refused.returncode == 1
-    assert "no keys" in refused.stderr
+    assert "nobody has a key" in refused.stderr
 
 
 def test_the_demo_shows_the_articles_figures_and_exits_well() -> None:

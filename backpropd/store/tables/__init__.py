@@ -1,10 +1,12 @@
 """The tables, one file an aggregate."""
 
+from backpropd.store.tables.audit import AuditRow
 from backpropd.store.tables.base import Base
 from backpropd.store.tables.dataset import DatasetContentRow, DatasetRow
 from backpropd.store.tables.history import HistoryBucketRow, HistoryChunkRow, MetricSummaryRow
 from backpropd.store.tables.idempotency import IdempotencyRow
 from backpropd.store.tables.job import JobDependencyRow, JobEventRow, JobRow
+from backpropd.store.tables.key import ApiKeyRow
 from backpropd.store.tables.network import NetworkRow
 from backpropd.store.tables.snapshot import SnapshotContentRow, SnapshotRow
 from backpropd.store.tables.tenant import LOCAL_TENANT, TenantRow
@@ -12,6 +14,8 @@ from backpropd.store.tables.worker import WorkerRow
 
 __all__ = [
     "LOCAL_TENANT",
+    "ApiKeyRow",
+    "AuditRow",
     "Base",
     "DatasetContentRow",
     "DatasetRow",
