@@ -10,12 +10,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from backpropd.engine import Data, Training
 from backpropd.engine.kernels import Choice, choose
 
-_running: dict[str, subprocess.Popen[bytes]] = {}
+_running: dict[Path, subprocess.Popen[bytes]] = {}
 
 
 def chosen(training: Training, data: Data, asked: str, began: Mapping[str, Any] | None) -> Choice:
@@ -25,19 +26,21 @@ def chosen(training: Training, data: Data, asked: str, began: Mapping[str, Any] 
     if began is not None and began["name"] == "plain":
         return Choice("plain", began["reason"])
     choice = choose(training, data, kernel=None if began is None else began["name"])
+    _compile_apart(choice.missing())
     if choice.ready:
         return choice
-    _compile_apart(choice)
     return Choice("plain", f"the kernel {choice.kernel} is compiled now, for later jobs")
 
 
-def _compile_apart(choice: Choice) -> None:
-    """Start a process that compiles it, behind everybody else, unless one is at it already."""
-    for version, process in list(_running.items()):
+def _compile_apart(files: list[Path]) -> None:
+    """Start a process that compiles these modules, behind everybody else, unless one is at it."""
+    for file, process in list(_running.items()):
         if process.poll() is not None:
-            del _running[version]
-    if choice.version not in _running:
+            del _running[file]
+    files = [file for file in files if file not in _running]
+    if files:
         command = ["nice", "-n", "10", sys.executable, "-m", "backpropd.engine.kernels.ahead"]
-        _running[choice.version] = subprocess.Popen(  # noqa: S603 - our own program
-            [*command, str(choice.written())], stdin=subprocess.DEVNULL
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            [*command, *map(str, files)], stdin=subprocess.DEVNULL
         )
+        _running.update(dict.fromkeys(files, process))

@@ -83,8 +83,16 @@ def turned(
     return state, {n: np.concatenate([b.columns[n] for b in blocks]) for n in names}
 
 
-def same_as_plain(training: Training, samples: Any, kernel: str, build: str, by: float) -> None:
-    choice = choose(training, samples, kernel=kernel, build=build)
+def same_as_plain(
+    training: Training,
+    samples: Any,
+    kernel: str,
+    build: str,
+    by: float,
+    *,
+    unrolled: bool = False,
+) -> None:
+    choice = choose(training, samples, kernel=kernel, build=build, unrolled=unrolled)
     assert kernel == choice.kernel, choice.reason
     # Interpreted, unsigned numbers of PCG64 overflow, and so do both ways of an `if` run.
     with np.errstate(over="ignore", invalid="ignore"):
@@ -102,8 +110,14 @@ def same_as_plain(training: Training, samples: Any, kernel: str, build: str, by:
 
 def interpreted(training: Training, samples: Any = None) -> None:
     """Online where batches are of one sample, and fused; as far as each one covers it."""
+    samples = data() if samples is None else samples
     kernel = KERNEL_OF_BATCH[training.batch_size or 4]
-    same_as_plain(training, data() if samples is None else samples, kernel, "interpreted", 1e-10)
+    same_as_plain(training, samples, kernel, "interpreted", 1e-10)
+    try:
+        choose(training, samples, kernel=kernel, build="interpreted", unrolled=True)
+    except ValueError:
+        return
+    same_as_plain(training, samples, kernel, "interpreted", 1e-10, unrolled=True)
 
 
 LEARNED = [name for name, part in ACTIVATIONS.items() if part.learned]
@@ -232,6 +246,77 @@ def test_compiled_a_rich_network_stays_the_same(
     )
     by = 1e-10 if dtype == "float64" else 2e-4
     same_as_plain(training, data(dtype), kernel, build, by)
+
+
+SHAPES: dict[str, Any] = {
+    "one short vector a layer": lambda: (
+        training_of(small(), loss="cross_entropy", order="shuffled", metrics=("accuracy",)),
+        data(),
+    ),
+    "longer layers, shortcuts and weights": lambda: (
+        training_of(shortcuts(), loss="cross_entropy", momentum=0.9, best="val_loss"),
+        data(weights=True),
+    ),
+}
+
+
+def shortcuts() -> Any:
+    """More units than a vector has lanes, two ways down, a bias that stays and one that is not."""
+    return network_of(
+        3,
+        layer("a", 9, "logistic", "inputs", use_bias=False),
+        layer("b", 2, "tanh", "inputs", "a", train_biases=False),
+        layer("output", 3, "softmax", "a", "b"),
+    )
+
+
+@pytest.mark.parametrize("what", SHAPES)
+def test_code_for_one_shape_gives_the_same_bits_as_that_for_all(what: str) -> None:
+    """So that a job may be trained by either, and go on with the other one."""
+    training, samples = SHAPES[what]()
+    general, own = (choose(training, samples, unrolled=each) for each in (False, True))
+    assert own.takes_own
+    assert not general.takes_own
+    assert general.version == own.version
+
+    expected, history = turned(training, samples, general)
+    state, columns = turned(training, samples, own)
+    assert expected.to_bytes() == state.to_bytes()
+    for name, values in history.items():
+        assert values.tobytes() == columns[name].tobytes(), name
+
+
+@pytest.mark.parametrize(
+    ("network", "changes", "what"),
+    [
+        (rich, {}, "chance"),
+        (small, {"optimizer": "adagrad"}, "only training knows"),
+        (lambda: network_of(90, layer("output", 90, "linear", "inputs")), {}, "too large"),
+        (small, {"batch_size": 4}, "more than one sample"),
+    ],
+)
+def test_what_cannot_be_written_out_for_one_shape_says_so(
+    network: Any, changes: dict[str, Any], what: str
+) -> None:
+    training = training_of(network(), epochs=10**7, **changes)
+    samples = data_of(
+        *(np.zeros((5, n)) for n in (training.network.inputs, training.network.outputs))
+    )
+    with pytest.raises(ValueError, match=what):
+        choose(training, samples, unrolled=True)
+    choice = choose(training, samples)
+    assert choice.kernel in ("online", "fused")
+    assert not choice.takes_own
+    assert len(choice.missing()) == (not choice.ready)
+
+
+def test_code_for_one_shape_is_asked_for_where_training_is_long() -> None:
+    def missing(epochs: int) -> int:
+        network = network_of(2, layer("output", 1, "softplus", "inputs"))
+        samples = data_of(np.zeros((5, 2)), np.zeros((5, 1)))
+        return len(choose(training_of(network, epochs=epochs), samples).missing())
+
+    assert [1, 2] == [missing(100), missing(2_000_000)]
 
 
 WIDTHS = st.lists(st.integers(1, 20), min_size=1, max_size=3)

@@ -10,4 +10,4 @@ from backpropd.engine.kernels import generated
 
 if __name__ == "__main__":
     for path in sys.argv[1:]:
-        generated.module(Path(path).read_text())
+        generated.load(Path(path))

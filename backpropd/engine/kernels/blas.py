@@ -14,37 +14,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backpropd.engine.kernels import generated
-from backpropd.engine.kernels.course import bits_of, constants_of, state_of
+from backpropd.engine.kernels.course import Module, bits_of, constants_of, state_of
 from backpropd.engine.kernels.traced import trace
-from backpropd.engine.kernels.vectors import FAST, lanes_of
+from backpropd.engine.kernels.vectors import lanes_of
 from backpropd.engine.network import INPUTS, Layer
 from backpropd.engine.regularizers import ClipGlobalNorm, ClipNorm
 from backpropd.engine.state import TrainingState
 from backpropd.engine.training import Course, Data, Training
 
 
-def text_of(training: Training, data: Data, *, build: str) -> tuple[str, Any]:
-    """The module's text, and what was traced; raises Untraceable."""
+def module_of(training: Training, data: Data, *, build: str) -> Module:
+    """The module for these parts; raises Untraceable."""
     traced = trace(training, across=False)
     constants = constants_of(training, data, traced)
     dtype = training.network.dtype.name
     loops = ("chance", "blas")
-    return generated.source(
-        traced.source, loops, dtype=dtype, build=build, constants=constants
-    ), traced
+    text = generated.source(traced.source, loops, dtype=dtype, build=build, constants=constants)
+    return Module(text, traced, lanes_of(dtype, build))
 
 
 class BlasCourse(Course):
     """Course, with a batch computed in place."""
 
     def __init__(
-        self, training: Training, data: Data, state: TrainingState, *, build: str = FAST
+        self, training: Training, data: Data, state: TrainingState, module: Module
     ) -> None:
         super().__init__(training, data, state)
-        lanes = lanes_of(self.network.dtype.name, build)
-        text, self.traced = text_of(training, data, build=build)
-        self.code = generated.module(text)
-        self.lanes = lanes
+        self.code, self.traced = module.loaded(), module.traced
+        lanes = self.lanes = module.lanes
         network, dtype = self.network, self.network.dtype
         self.p = np.repeat(np.array(self.traced.settings or [0.0]), lanes).astype(dtype)
         self.q = np.repeat(np.array(self.traced.plain or [0.0]), lanes)

@@ -297,7 +297,7 @@ class _Body:
     def _scalar(self, number: int, node: Node) -> str:
         numbers = self.writer.numbers
         if node.op == "constant":
-            value = f"splat({_literal(float(node.value))})"
+            value = f"splat({literal(float(node.value))})"
         elif node.fixed:
             value = f"load_fixed(p, {numbers.place(numbers.settings, number)} * LANES)"
         else:
@@ -318,7 +318,8 @@ class _Body:
         return expression
 
 
-def _literal(value: float) -> str:
+def literal(value: float) -> str:
+    """A number as a module's text has it."""
     if value in (float("inf"), float("-inf")):
         return "INFINITY" if value > 0 else "-INFINITY"
     return repr(value)

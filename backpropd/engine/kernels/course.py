@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,7 +22,8 @@ from backpropd.engine.kernels import generated
 from backpropd.engine.kernels.packing import Packing
 from backpropd.engine.kernels.tiles import products
 from backpropd.engine.kernels.traced import Traced, trace
-from backpropd.engine.kernels.vectors import FAST, lanes_of
+from backpropd.engine.kernels.unrolled import fewest_lanes, unrolled
+from backpropd.engine.kernels.vectors import lanes_of
 from backpropd.engine.regularizers import ClipGlobalNorm, ClipNorm
 from backpropd.engine.schedules import Constant
 from backpropd.engine.state import TrainingState
@@ -27,21 +31,69 @@ from backpropd.engine.training import Columns, Course, Data, Training
 
 CALL_NANOSECONDS = 1.5e6  # how long a call should take: what a user's wish waits for
 SAMPLES_AT_ONCE = 4096  # what metrics are summed over, so that no cut changes a sum
-LOOPS = {"online": ("chance", "rows", "online"), "fused": ("chance", "rows", "fused")}
 
 # Places in `control` and `reals`, as in generated.HEADER.
 EPOCHS, BATCH, STEP, BAD, CAREFUL, BEST_OF, BEST_EPOCH, RATES_PER = range(8)
 TOTAL, LAST_LOSS, BEST_VALUE, CLIP_MOST = range(4)
 
 
-def text_of(training: Training, data: Data, kernel: str, *, build: str) -> tuple[str, Traced]:
-    """A kernel's module for these parts, and the numbers that it takes; raises Untraceable."""
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A kernel's text for the parts of a training, and the numbers that it takes.
+
+    With `write`, the text only names the module, and that makes what it holds.
+    """
+
+    text: str
+    traced: Traced
+    lanes: int
+    write: Callable[[], str] | None = None
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether its machine code is on disk."""
+        return generated.is_compiled(self.text)
+
+    def written(self) -> Path:
+        """Its file; raises Untraceable where nothing can be written for a shape alone."""
+        return generated.written(self.text, self.write)
+
+    def loaded(self) -> ModuleType:
+        """The module itself; what is not compiled yet is compiled now, which takes seconds."""
+        return generated.load(self.written())
+
+
+def module_of(training: Training, data: Data, kernel: str, *, build: str) -> Module:
+    """The module for these parts and any shape; raises Untraceable."""
     traced = trace(training, across=False)
     functions = traced.source if kernel == "online" else products() + "\n\n" + traced.source
     constants = constants_of(training, data, traced)
     dtype = training.network.dtype.name
-    text = generated.source(functions, LOOPS[kernel], dtype=dtype, build=build, constants=constants)
-    return text, traced
+    loops = ("chance", "rows", kernel)
+    text = generated.source(functions, loops, dtype=dtype, build=build, constants=constants)
+    return Module(text, traced, lanes_of(dtype, build))
+
+
+def unrolled_module(training: Training, data: Data, general: Module, *, build: str) -> Module:
+    """The online kernel for this shape alone, from that for any shape."""
+    network, traced = training.network, general.traced
+    lanes = fewest_lanes(network, general.lanes)
+    packing = Packing(network, traced.activations, lanes)
+    constants = constants_of(training, data, traced)
+
+    def write() -> str:
+        return generated.source(
+            traced.source,
+            ("chance", "rows"),
+            dtype=network.dtype.name,
+            build=build,
+            constants=constants,
+            lanes=lanes,
+            last=unrolled(traced.source, packing, constants),
+        )
+
+    tables = (packing.layers.tolist(), packing.sources.tolist())
+    return Module(f"{general.text}\n# unrolled for {lanes} {tables}", traced, lanes, write)
 
 
 def constants_of(training: Training, data: Data, traced: Traced) -> dict[str, Any]:
@@ -68,14 +120,11 @@ class CompiledCourse(Course):
         data: Data,
         state: TrainingState,
         kernel: str,
-        *,
-        build: str = FAST,
+        module: Module,
     ) -> None:
         super().__init__(training, data, state)
-        self.kernel = kernel
-        self.lanes = lanes_of(self.network.dtype.name, build)
-        text, self.traced = text_of(training, data, kernel, build=build)
-        self.code = generated.module(text)
+        self.kernel, self.traced, self.lanes = kernel, module.traced, module.lanes
+        self.code = module.loaded()
         self.packing = Packing(self.network, self.traced.activations, self.lanes)
         # What only Python can do at the end of an epoch takes one call an epoch.
         self.by_epoch = (

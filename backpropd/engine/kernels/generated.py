@@ -12,6 +12,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +28,7 @@ LOOPS = Path(__file__).parent / "loops"
 FOLDER_VARIABLE = "BACKPROPD_KERNELS"  # where compiled kernels are kept
 
 # What a generated module imports is part of what it is.
-IMPORTED = ("generated.py", "vectors.py", "packing.py")
+IMPORTED = ("generated.py", "vectors.py", "packing.py", "unrolled.py")
 
 HEADER = '''"""A kernel of backpropd {versions}: generated, not to be edited."""
 # {imported}
@@ -52,7 +53,7 @@ def entry(signature):
     return njit(signature.replace("R", "{real}"), **OPTIONS, cache=True)
 
 
-_of = vectors("{dtype}", "{build}")
+_of = vectors("{dtype}", "{build}", LANES)
 {names}
 '''
 
@@ -113,14 +114,22 @@ def _users_cache() -> Path:
 
 
 def source(
-    functions: str, loops: tuple[str, ...], *, dtype: str, build: str, constants: dict[str, Any]
+    functions: str,
+    loops: Sequence[str],
+    *,
+    dtype: str,
+    build: str,
+    constants: dict[str, Any],
+    lanes: int | None = None,
+    last: str = "",
 ) -> str:
-    """The text of a module: words, the parts' functions, the loops."""
+    """A module's text: words, the parts' functions, the named loops, and what comes last."""
+    lanes = lanes_of(dtype, build) if lanes is None else lanes
     interpreted = "backpropd.engine.kernels.vectors import as_it_is as njit"
     header = HEADER.format(
         versions=version("backpropd"),
         imported=_digest_of_imported(),
-        lanes=lanes_of(dtype, build),
+        lanes=lanes,
         build=build,
         njit=interpreted if build == INTERPRETED else "numba import njit",
         is_double=dtype == "float64",
@@ -129,11 +138,19 @@ def source(
         checked=build != FAST,
         forced=build == FAST,
         constants="\n".join(f"{name} = {value!r}" for name, value in constants.items()),
-        names="\n".join(f"{word} = _of.{word}" for word in WORDS),
+        names="\n".join(f"{word} = _of.{word}" for word in words(lanes)),
     )
-    texts = [header, functions]
-    texts += [(LOOPS / f"{name}.py").read_text() for name in loops]
-    return "\n\n".join(texts)
+    return "\n\n".join([header, functions, *(loop(name) for name in loops), last])
+
+
+def words(lanes: int) -> list[str]:
+    """All that a module's code says with vectors of so many lanes."""
+    return WORDS + [f"lane_{k}" for k in range(lanes)]
+
+
+def loop(name: str) -> str:
+    """The text of one of the loops."""
+    return (LOOPS / f"{name}.py").read_text()
 
 
 @cache
@@ -147,11 +164,15 @@ def is_compiled(text: str) -> bool:
     return any(folder().glob(f"__pycache__/{_name(text)}.*.nbi"))
 
 
-@cache
-def module(text: str) -> ModuleType:
+def module(text: str, write: Callable[[], str] | None = None) -> ModuleType:
     """The module of this text; what is not compiled yet is compiled now, which takes seconds."""
-    name = _name(text)
-    path = written(text)
+    return load(written(text, write))
+
+
+@cache
+def load(path: Path) -> ModuleType:
+    """The module in this file of the kernels' folder."""
+    name = path.stem
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
@@ -165,15 +186,19 @@ def module(text: str) -> ModuleType:
     return found
 
 
-def written(text: str) -> Path:
-    """The module's file, which is written where it is not there."""
+def written(text: str, write: Callable[[], str] | None = None) -> Path:
+    """The module's file, which is written where it is not there.
+
+    Where the text only names what `write` makes of it, that is what the file holds.
+    """
     where = folder()
     path = where / f"{_name(text)}.py"
     if not path.exists():
+        content = text if write is None else write()
         where.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=where, suffix=".part")
         with os.fdopen(handle, "w") as file:
-            file.write(text)
+            file.write(content)
         try:
             os.link(temporary, path)  # never over another one: Numba looks at a file's time
         except FileExistsError:

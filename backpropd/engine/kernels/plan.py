@@ -7,9 +7,11 @@ at which one kernel hands over to the next were measured: docs/reference/kernels
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from backpropd.engine.network import Layer, Network
 from backpropd.engine.optimizers import Rule
@@ -17,65 +19,96 @@ from backpropd.engine.regularizers import ClipGlobalNorm, ClipNorm
 from backpropd.engine.state import TrainingState
 from backpropd.engine.training import LAYERWISE, Course, Data, Training
 
+if TYPE_CHECKING:  # needs Numba
+    from backpropd.engine.kernels.course import Module
+
 PLAIN, ONLINE, FUSED, BLAS = KERNELS = ("plain", "online", "fused", "blas")
 NARROW = 128  # widest layer of the online kernel
 BLAS_PRODUCTS = 1_000_000  # multiplications of a batch from which BLAS is faster
+WORTH_UPDATES = 10_000_000  # from which compiling for one shape saves what it takes
 FEW_ROWS = 16  # batches of so few rows leave BLAS little to do
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A kernel, and the reason; `text` is the module that it needs, empty for the plain path."""
+    """A kernel, and the reason. `module` is the code that it needs, None for the plain path.
+
+    `own` is the same written out for one shape, where there is such a thing: other code, the same
+    bits. It trains where it is compiled, or `insisted` on.
+    """
 
     kernel: str
     reason: str
-    text: str = ""
-    build: str = "fast"
+    module: Module | None = None
+    own: Module | None = None
+    insisted: bool = False
+    updates: int = 0  # of the whole training
 
     def course(self, training: Training, data: Data, state: TrainingState) -> Course:
         """A run of `fit` by this kernel."""
-        if self.kernel == PLAIN:
+        if self.module is None:
             return Course(training, data, state)
         if self.kernel == BLAS:
             from backpropd.engine.kernels.blas import BlasCourse
 
-            return BlasCourse(training, data, state, build=self.build)
+            return BlasCourse(training, data, state, self.module)
         from backpropd.engine.kernels.course import CompiledCourse
 
-        return CompiledCourse(training, data, state, self.kernel, build=self.build)
+        module = self.own if self.own is not None and self.takes_own else self.module
+        return CompiledCourse(training, data, state, self.kernel, module)
+
+    @property
+    def takes_own(self) -> bool:
+        """Whether the code for this shape alone trains."""
+        return self.own is not None and (self.insisted or self.own.is_compiled)
 
     @property
     def ready(self) -> bool:
-        """Whether nothing is left to compile."""
-        if self.kernel == PLAIN:
+        """Whether nothing has to be compiled before training begins."""
+        if self.module is None:
             return True
-        from backpropd.engine.kernels import generated
+        return (self.module.is_compiled and not self.insisted) or (
+            self.own is not None and self.own.is_compiled
+        )
 
-        return generated.is_compiled(self.text)
+    def missing(self) -> list[Path]:
+        """The files of modules that another process may compile for trainings such as this one.
 
-    def written(self) -> Path:
-        """The module's file, from which another process may compile it."""
-        from backpropd.engine.kernels import generated
+        What is needed most comes first; a shape's own code is only there where it pays.
+        """
+        from backpropd.engine.kernels.symbols import Untraceable
 
-        return generated.written(self.text)
+        found = []
+        if self.module is not None and not self.module.is_compiled:
+            found.append(self.module.written())
+        if self.own is not None and self.updates >= WORTH_UPDATES and not self.own.is_compiled:
+            with suppress(Untraceable):
+                found.append(self.own.written())
+        return found
 
     @property
     def version(self) -> str:
-        """Names the machine code: equal versions give equal bits."""
-        if self.kernel == PLAIN:
+        """Names the arithmetic: equal versions give equal bits."""
+        if self.module is None:
             return PLAIN
         from backpropd.engine.kernels import generated
 
-        return f"{self.kernel} {generated.digest(self.text)}"
+        return f"{self.kernel} {generated.digest(self.module.text)}"
 
 
 def choose(
-    training: Training, data: Data, *, kernel: str | None = None, build: str = "fast"
+    training: Training,
+    data: Data,
+    *,
+    kernel: str | None = None,
+    build: str = "fast",
+    unrolled: bool | None = None,
 ) -> Choice:
     """The kernel for this training, or the one that is asked for where it covers it.
 
-    Raises ValueError for a kernel that does not exist. The builds "checked" and
-    "interpreted" have one lane and every index checked: tests run them.
+    The online kernel can be `unrolled` for one shape: None does so where that is compiled already.
+    Raises ValueError for a kernel that does not exist, and where True cannot be. The builds
+    "checked" and "interpreted" have one lane and every index checked: tests run them.
     """
     if kernel is not None and kernel not in KERNELS:
         raise ValueError(f"there is no kernel {kernel}; there are {', '.join(KERNELS)}")
@@ -88,7 +121,7 @@ def choose(
     chosen, reason = (kernel, "it was asked for") if kernel else _by_size(training, data)
     if chosen == ONLINE and (without := _not_online(training, data)):
         chosen, reason = FUSED, f"the online kernel does not cover {without}"
-    return _traced(training, data, chosen, reason, build=build)
+    return _traced(training, data, chosen, reason, build=build, unrolled=unrolled)
 
 
 def uncovered(training: Training) -> Iterator[str]:
@@ -152,15 +185,34 @@ def _not_online(training: Training, data: Data) -> str | None:
     return None
 
 
-def _traced(training: Training, data: Data, kernel: str, reason: str, *, build: str) -> Choice:
+def _traced(
+    training: Training,
+    data: Data,
+    kernel: str,
+    reason: str,
+    *,
+    build: str,
+    unrolled: bool | None,
+) -> Choice:
     from backpropd.engine.kernels import blas, course
     from backpropd.engine.kernels.symbols import Untraceable
 
     try:
         if kernel == BLAS:
-            text, _ = blas.text_of(training, data, build=build)
+            module = blas.module_of(training, data, build=build)
         else:
-            text, _ = course.text_of(training, data, kernel, build=build)
+            module = course.module_of(training, data, kernel, build=build)
     except Untraceable as fault:
         return Choice(PLAIN, f"no kernel covers {fault}")
-    return Choice(kernel, reason, text, build)
+    own = None
+    if kernel == ONLINE and unrolled is not False:
+        own = course.unrolled_module(training, data, module, build=build)
+    if unrolled:
+        try:
+            if own is None:
+                raise Untraceable("batches of more than one sample")
+            own.written()
+        except Untraceable as fault:
+            raise ValueError(f"nothing can be unrolled for {fault}") from fault
+    updates = training.epochs * -(-len(data.inputs) // (training.batch_size or len(data.inputs)))
+    return Choice(kernel, reason, module, own, bool(unrolled), updates)

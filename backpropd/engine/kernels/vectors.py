@@ -51,10 +51,10 @@ def lanes_of(dtype: str, build: str) -> int:
 
 
 @cache
-def vectors(dtype: str, build: str) -> SimpleNamespace:
+def vectors(dtype: str, build: str, lanes: int) -> SimpleNamespace:
     """All operations on vectors of this type, by name."""
     if build == FAST:
-        return _vectors(dtype, LANES[dtype])
+        return _vectors(dtype, lanes)
     if build == CHECKED:
         return _numbers(dtype, njit(nogil=True, error_model="numpy", boundscheck=True))
     return _numbers(dtype, as_it_is())
@@ -74,6 +74,7 @@ def _numbers(dtype: str, checked: Any) -> SimpleNamespace:
         "fixed": lambda a, i: a[i],
         "spread": lambda a, i: a[i],
         "splat": lambda s: of(s),  # noqa: PLW0108 - Numba compiles functions alone
+        "lane_0": lambda a: a,
         "first": lambda a: a,
         "total": lambda a: a,
         "largest": lambda a: a,
@@ -165,6 +166,12 @@ def _vectors(dtype: str, lanes: int) -> SimpleNamespace:  # noqa: PLR0915 - an a
             mask = ir.Constant(ir.VectorType(index, lanes), places)
             a = combine(builder, a, builder.shuffle_vector(a, undefined, mask))
         return builder.extract_element(a, ir.Constant(index, 0))
+
+    def spread_lane(k: int) -> Any:
+        """Builds one lane in the place of all."""
+        mask = ir.Constant(ir.VectorType(index, lanes), [k] * lanes)
+        undefined = ir.Constant(llvm, ir.Undefined)
+        return lambda builder, a: builder.shuffle_vector(a, undefined, mask)
 
     def larger(builder: Any, a: Any, b: Any) -> Any:
         return builder.select(builder.fcmp_unordered(">", a, b), a, b)
@@ -258,7 +265,6 @@ def _vectors(dtype: str, lanes: int) -> SimpleNamespace:  # noqa: PLR0915 - an a
     ops.fma = lane_wise(three, vector, call("llvm.fma", 3))
     ops.sqrt = lane_wise((vector,), vector, call("llvm.sqrt", 1))
     ops.absolute = lane_wise((vector,), vector, call("llvm.fabs", 1))
-    ops.rint = lane_wise((vector,), vector, call("llvm.rint", 1))
     ops.maximum = lane_wise(two, vector, larger)
     ops.minimum = lane_wise(
         two, vector, lambda b, x, y: b.select(b.fcmp_unordered("<", x, y), x, y)
@@ -266,6 +272,8 @@ def _vectors(dtype: str, lanes: int) -> SimpleNamespace:  # noqa: PLR0915 - an a
     ops.total = lane_wise(
         (vector,), element, lambda b, x: halves(b, x, lambda c, p, q: c.fadd(p, q))
     )
+    for k in range(lanes):
+        setattr(ops, f"lane_{k}", lane_wise((vector,), vector, spread_lane(k)))
     ops.largest = lane_wise((vector,), element, lambda b, x: halves(b, x, larger))
     ops.first = lane_wise(
         (vector,), element, lambda b, x: b.extract_element(x, ir.Constant(index, 0))
@@ -276,8 +284,9 @@ def _vectors(dtype: str, lanes: int) -> SimpleNamespace:  # noqa: PLR0915 - an a
     def many(value: int) -> Any:
         return ir.Constant(integer, [value] * lanes)
 
-    def two_to(builder: Any, k: Any) -> Any:
-        bits = builder.shl(builder.add(builder.fptosi(k, integer), many(bias)), many(shift))
+    def two_to(builder: Any, shifted: Any) -> Any:
+        """2^k where k stands in the lowest bits of a number, as `exp` leaves it."""
+        bits = builder.shl(builder.add(builder.bitcast(shifted, integer), many(bias)), many(shift))
         return builder.bitcast(bits, llvm)
 
     def exponent(builder: Any, x: Any) -> Any:
@@ -327,12 +336,14 @@ def _add_exponentials(ops: SimpleNamespace) -> None:  # noqa: PLR0915 - series
     splat, add, subtract = ops.splat, ops.add, ops.subtract
     multiply, divide, fma = ops.multiply, ops.divide, ops.fma
     maximum, minimum, where, less = ops.maximum, ops.minimum, ops.where, ops.less
-    rint, two_to, absolute = ops.rint, ops.two_to, ops.absolute
+    two_to, absolute = ops.two_to, ops.absolute
     exponent, significand, equal = ops.exponent, ops.significand, ops.equal
     compiled = njit(nogil=True, error_model="numpy", forceinline=True)
     double = ops.dtype == "float64"
-    low, high = (-708.0, 709.0) if double else (-87.0, 88.0)
+    # Where 2^k is a normal number; beyond, results are 0 and infinite.
+    low, high = (-708.7, 709.4) if double else (-87.6, 88.3)
     log2e = 1 / math.log(2)
+    round_by = 1.5 * 2.0**52 if double else 1.5 * 2.0**23  # pushes all bits below 1 out
     ln2_high, ln2_low = (
         (6.93147180369123816490e-01, 1.90821492927058770002e-10)
         if double
@@ -359,11 +370,13 @@ def _add_exponentials(ops: SimpleNamespace) -> None:  # noqa: PLR0915 - series
 
     @compiled
     def exp(x):  # type: ignore[no-untyped-def]
-        bounded = minimum(maximum(x, splat(low)), splat(high))
-        k = rint(multiply(bounded, splat(log2e)))
-        r = fma(k, splat(-ln2_low), fma(k, splat(-ln2_high), bounded))
+        shifted = fma(x, splat(log2e), splat(round_by))
+        k = subtract(shifted, splat(round_by))
+        r = fma(k, splat(-ln2_low), fma(k, splat(-ln2_high), x))
         tail = fma(series(r), multiply(r, r), r)
-        return multiply(add(tail, splat(1.0)), two_to(k))
+        power = two_to(shifted)
+        found = where(less(x, splat(low)), splat(0.0), fma(tail, power, power))
+        return where(less(splat(high), x), splat(np.inf), found)
 
     @compiled
     def expm1(x):  # type: ignore[no-untyped-def]

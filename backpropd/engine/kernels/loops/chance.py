@@ -42,27 +42,24 @@ def next_32(rng):
 
 
 @inlined
-def below(rng, most, mask):
-    """A draw from 0 to `most`, itself included: as many bits as it needs, until they fit."""
-    while True:
-        found = next_32(rng) & mask
-        if found <= U64(most):
-            return I64(found)
-
-
-@inlined
 def permute(rng, order):
-    """What Generator.permutation(n) gives, into `order` (n,); Fisher & Yates."""
-    mask = U64(1)
-    for i in range(order.size):
-        order[i] = i
-        while mask < U64(i):
-            mask = (mask << U64(1)) | U64(1)
-    for i in range(order.size - 1, 0, -1):
-        while (mask >> U64(1)) >= U64(i):
-            mask = mask >> U64(1)
-        j = below(rng, i, mask)
+    """What Generator.permutation(n) gives, into `order` (n,); Fisher & Yates.
+
+    Draws are as many bits as a place needs, until they fit. One that does not fit swaps a place
+    with itself: no branch depends on chance, which no processor could foresee.
+    """
+    for k in range(order.size):
+        order[k] = k
+    i, mask = order.size - 1, U64(1)
+    while mask < U64(i):
+        mask = (mask << U64(1)) | U64(1)
+    while i > 0:
+        j = I64(next_32(rng) & mask)
+        fits = j <= i
+        j = j if fits else i
         order[i], order[j] = order[j], order[i]
+        i -= I64(fits)
+        mask = mask >> U64(1) if (mask >> U64(1)) >= U64(i) else mask
 
 
 @inlined

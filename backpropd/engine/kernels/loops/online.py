@@ -137,6 +137,7 @@ def kernel(
     samples, width = order.size, of_layer(layers, 0, PAD)
     at, pad = of_layer(layers, last, AT), of_layer(layers, last, PAD)
     epoch, done = 0, 0
+    # unrolled: loads
     while epoch < epochs and done < updates:
         if control[BATCH] == 0:
             if SHUFFLED:
@@ -148,6 +149,7 @@ def kernel(
         end = min(samples, begin + updates - done)
         for place in range(begin, end):
             sample = order[place]
+            # unrolled: begin
             for i in range(0, width, LANES):
                 store(o, i, load(X, sample * width + i))
             if HAS_DROPOUT:
@@ -157,19 +159,24 @@ def kernel(
             else:
                 forward_row(layers, sources, theta, z, y, o, mask, scratch, p)
             error = head(z, y, at, d, T, sample * pad, pad, mask, at, scratch, p)
-            loss = F64(first(error))
-            if WEIGHTED:
-                loss *= F64(weights[sample])
-                for b in range(0, pad, LANES):
-                    store(d, at + b, multiply(load(d, at + b), splat(weights[sample])))
             if KEEPS_OUTPUTS:
                 for b in range(0, pad, LANES):
                     store(outputs, place * pad + b, load(y, at + b))
+            # unrolled: end
+            loss = F64(first(error))
+            if WEIGHTED:
+                loss *= F64(weights[sample])
             reals[TOTAL] += loss
             begin_update(q, c, rates, epoch, done + place - begin, loss, reals, control)
+            # unrolled: begin
+            if WEIGHTED:
+                for b in range(0, pad, LANES):
+                    store(d, at + b, multiply(load(d, at + b), spread(weights, sample)))
             descend_row(
                 layers, sources, theta, slots, l1, l2, d, z, y, o, kept, mask, scratch, p, c
             )
+            # unrolled: end
+        # unrolled: stores
         done += end - begin
         control[BATCH] = end
         if end == samples:
