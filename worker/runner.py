@@ -32,7 +32,7 @@ from worker.recorder import News, Recorder
 
 log = logging.getLogger(__name__)
 
-FIRST_BLOCK_SECONDS = 0.02  # a job that is over by then is written down once, whole
+FIRST_BLOCK_SECONDS = 0.01  # a job that is over by then is written down once, whole
 BLOCK_SECONDS = 0.2  # how long a user waits, at most, for a wish to be seen within a beat
 BACKOFF_SECONDS = 2.0
 

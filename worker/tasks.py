@@ -125,9 +125,23 @@ def ring_if_waiting(database: Database) -> None:
         log.warning("could not ring: %s", type(error).__name__)
 
 
+def forget_brokers_file() -> None:
+    """Where a SQLite file is the broker: open it anew, for SQLite forbids to share what is open.
+
+    Kombu keeps its engines for the whole program, and so would hand the parent's to its children.
+    """
+    if settings.broker_url.startswith("sqla"):
+        from kombu.transport.sqlalchemy import Channel  # noqa: PLC0415 - seldom there to be used
+
+        for engine, _ in Channel._engines.values():
+            engine.dispose(close=False)
+        Channel._engines.clear()
+
+
 @worker_process_init.connect
 def on_fork(**_: Any) -> None:
     """Make a child modest, single-threaded and bounded."""
+    forget_brokers_file()
     os.nice(NICENESS)
     # One thread a process: the cores go to slots, and sums keep one order.
     threadpool_limits(limits=1)
@@ -142,7 +156,10 @@ def on_fork(**_: Any) -> None:
 def on_ready(sender: Any, **_: Any) -> None:
     """Say that this worker is here, now and every few seconds; look after its children."""
     sender.timer.call_repeatedly(SEEN_SECONDS, show)
-    sender.timer.call_repeatedly(LOOK_SECONDS, sender.pool.maintain_pool)
+    if sender.controller.use_eventloop:
+        sender.timer.call_repeatedly(LOOK_SECONDS, sender.pool.maintain_pool)
+    else:  # a thread of the pool looks; it then waits for 10 seconds for what a child may have said
+        sender.pool._pool.lost_worker_timeout = LOOK_SECONDS
     show()
 
 

@@ -1,4 +1,4 @@
-"""The long run: a storm on each database, then figures; writes docs/reference/chaos.md.
+"""The long run: a storm on each database, then times; writes docs/reference/chaos.md.
 
     python -m tests.chaos [--kills 1000] [--zombies 200] [--database sqlite|postgresql|both]
 
@@ -6,6 +6,7 @@ Each part can also run apart, say at a calmer time; `page` joins what they have 
 where storms of several seeds add up.
 
     python -m tests.chaos storm --database sqlite --seed 7
+    python -m tests.chaos start --database sqlite
     python -m tests.chaos figures --database sqlite
     python -m tests.chaos page
 """
@@ -54,34 +55,48 @@ def counts(storm: Storm, findings: Findings) -> dict[str, int]:
     }
 
 
+def row(figures: Figures, what: str, key: str, percent: float, most: float | None) -> Row:
+    """A line of a figure's samples."""
+    samples = figures.seconds[key]
+    found = float(np.percentile(samples, percent))
+    name = {50: "p50", 99: "p99", 100: "longest"}[int(percent)]
+    text = f"{found:.3g} s (n = {len(samples)})"
+    if most is None:
+        return Row(f"{what}, {name}", "", text, True)
+    return Row(f"{what}, {name}", f"≤ {most:g} s", text, found <= most)
+
+
+def start_rows(figures: Figures) -> list[Row]:
+    """How soon a job begins."""
+    return [
+        row(figures, "submit answered with 202", "accepted", 50, None),
+        row(figures, "submit to the start", "started", 50, None),
+        row(figures, "submit to the end of a job of one epoch", "one epoch", 50, 0.05),
+        row(figures, "submit to the first epoch of a longer job", "first epoch", 50, 0.05),
+    ]
+
+
 def figure_rows(figures: Figures) -> list[Row]:
     """What faults cost."""
-
-    def row(what: str, key: str, percent: float, most: float | None) -> Row:
-        samples = figures.seconds[key]
-        found = float(np.percentile(samples, percent))
-        name = {50: "p50", 99: "p99", 100: "longest"}[int(percent)]
-        text = f"{found:.3g} s (n = {len(samples)})"
-        if most is None:
-            return Row(f"{what}, {name}", "", text, True)
-        return Row(f"{what}, {name}", f"≤ {most:g} s", text, found <= most)
-
     runs_on = figures.notes["undisturbed without a broker"]
     return [
-        row("running again after a worker is killed whole", "worker killed", 50, 12),
-        row("running again after a worker is killed whole", "worker killed", 99, 15),
-        row("running again after a pool child is killed", "child killed", 99, 5),
-        row("running again after a drain", "drained", 100, 3),
-        row("a drained worker has ended", "drained worker exits", 100, 5),
-        row("training done again after a crash", "redone", 100, 5),
-        row("cancel and pause", "stopped", 99, 2.5),
-        row("submit answered with 202", "accepted", 50, None),
-        row("submit to the start", "started", 50, None),
-        row("submit to the end of a job of one epoch", "first epoch", 50, 0.05),
+        row(figures, "running again after a worker is killed whole", "worker killed", 50, 12),
+        row(figures, "running again after a worker is killed whole", "worker killed", 99, 15),
+        row(figures, "running again after a pool child is killed", "child killed", 99, 5),
+        row(figures, "running again after a drain", "drained", 100, 3),
+        row(figures, "a drained worker has ended", "drained worker exits", 100, 5),
+        row(figures, "training done again after a crash", "redone", 100, 5),
+        row(figures, "cancel and pause", "stopped", 99, 2.5),
         Row("broker gone: running jobs undisturbed", "yes", "yes" if runs_on else "no", runs_on),
-        row("broker gone: submit answered with 202", "accepted without a broker", 100, None),
-        row("broker gone: cancel", "stopped without a broker", 100, 2.5),
-        row("broker back: all waiting jobs started", "started after its return", 100, 5),
+        row(
+            figures,
+            "broker gone: submit answered with 202",
+            "accepted without a broker",
+            100,
+            None,
+        ),
+        row(figures, "broker gone: cancel", "stopped without a broker", 100, 2.5),
+        row(figures, "broker back: all waiting jobs started", "started after its return", 100, 5),
     ]
 
 
@@ -133,6 +148,16 @@ class Asked:
             if findings.broken:
                 raise Broken(f"{len(findings.broken)} invariants")
 
+    def start(self, database: str) -> None:
+        """How soon a job begins, on a machine that should have nothing else to do."""
+        part = self._part("start", database)
+        with plant_on(database, {}) as plant:
+            figures = Figures(plant)
+            figures.measure_start(self.samples)
+        part.rows = start_rows(figures)
+        print(*part.rows, sep="\n", flush=True)
+        part.write(self.results)
+
     def figures(self, database: str) -> None:
         """What faults cost, on a machine that should have nothing else to do."""
         part = self._part("figures", database)
@@ -167,9 +192,10 @@ def main() -> int:
     chosen = DATABASES if given.database == "both" else (given.database,)
     print(f"seed {asked.seed}", flush=True)
     broken = False
-    for kind, do in (("storm", asked.storm), ("figures", asked.figures)):
+    for kind in KINDS:
+        do = getattr(asked, kind)
         for database in chosen if given.part in ("all", kind) else ():
-            if given.part == "all" or kind == "figures":
+            if given.part == "all" or kind != "storm":
                 forget(asked.results, kind, database)
             try:
                 do(database)

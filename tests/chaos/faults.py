@@ -13,11 +13,11 @@ from pathlib import Path
 
 import psutil
 import psycopg
-import redis
 
-from backpropd.bell import QUEUE, TASK
+from backpropd.bell import TASK
 from backpropd.store import snapshots
 from backpropd.store.tables import SnapshotContentRow
+from tests.chaos import brokers
 from tests.chaos.kit import Plant
 from tests.databases import Postgres
 
@@ -109,32 +109,35 @@ def thaw(processes: Iterable[psutil.Process]) -> None:
             process.resume()
 
 
-def broker_client(plant: Plant) -> redis.Redis:
-    """A client of the plant's broker."""
-    path = plant.broker_url.removeprefix("redis+socket://")
-    return redis.Redis(unix_socket_path=path, socket_timeout=5)
+@contextlib.contextmanager
+def broker_gone(plant: Plant) -> Iterator[None]:
+    """The broker is not there for a while: its process, or, where it is a file, the way to it."""
+    if "broker" not in plant.roles:
+        with brokers.locked(plant.broker_url):
+            yield
+        return
+    plant.hold("broker")
+    try:
+        yield
+    finally:
+        plant.release("broker")
 
 
 def flush_broker(plant: Plant) -> None:
     """Every message is gone."""
-    with broker_client(plant) as client, contextlib.suppress(redis.RedisError):
-        client.flushall()
+    brokers.flush(plant.broker_url)
 
 
 def feed_garbage(plant: Plant, bells: int = 200) -> None:
     """What is no message, what is a forged one, and far too many bells."""
-    queue = f"backpropd:{QUEUE}"
     forged = (
         '{"body": "W1tdLCB7fSwgbnVsbF0=", "content-encoding": "utf-8", "content-type": '
         '"application/json", "headers": {"lang": "py", "task": "%s", "id": "%s", "retries": 0}, '
         '"properties": {"body_encoding": "base64", "delivery_tag": "%s", "delivery_info": '
         '{"exchange": "", "routing_key": "cpu"}}}'
     )
-    with broker_client(plant) as client, contextlib.suppress(redis.RedisError):
-        client.rpush(queue, *GARBAGE)
-        client.rpush(queue, forged % ("os.system", "forged", "forged"))
-        for number in range(bells):
-            client.rpush(queue, forged % (TASK, f"bell-{number}", f"bell-{number}"))
+    rung = [forged % (TASK, f"bell-{number}", f"bell-{number}") for number in range(bells)]
+    brokers.put(plant.broker_url, [*GARBAGE, forged % ("os.system", "forged", "forged"), *rung])
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from backpropd.store import events
+from backpropd.store import events, history
 from backpropd.store.clock import now
 from backpropd.store.tables import JobEventRow, SnapshotRow
 from tests.chaos import faults
@@ -32,9 +32,7 @@ class Figures:
         self.long = self.run.submit_endless()
 
     def measure(self, samples: int, *, broker_gone_seconds: float) -> None:
-        """Everything, with so many samples of each of the slow ones."""
-        for _ in range(4 * samples):
-            self._first_epoch()
+        """What faults cost, with so many samples of each."""
         for _ in range(samples):
             self._recovery("worker killed", self._lose_worker)
         for _ in range(samples):
@@ -46,6 +44,17 @@ class Figures:
         for _ in range(samples):
             self._cancel()
         self._broker_gone(broker_gone_seconds)
+        self._end()
+
+    def measure_start(self, samples: int) -> None:
+        """How soon a job begins where a slot is free; one other job trains meanwhile."""
+        self.run.under_way(self.long)
+        for _ in range(samples):
+            self._whole_job()
+            self._first_epoch()
+        self._end()
+
+    def _end(self) -> None:
         self.run.insist(lambda: self.plant.client.cancel(self.long))
         self.findings = self.run.settle()
 
@@ -121,6 +130,21 @@ class Figures:
         self.seconds["drained worker exits"].append(faults.terminate(root))
 
     def _first_epoch(self) -> None:
+        """Of a job that goes on after it: until its history can be read."""
+        training = {**JOBS["momentum"]["training"], "epochs": 500}
+        began = now()
+        job_id = self.run.submit("short", name="more", training=training, snapshots={"best": None})
+
+        def there() -> bool:
+            with self.plant.database.read() as session:
+                return history.last_epoch(session, job_id) > 0
+
+        self.plant.wait_until(there, "first epoch", every=0.005)
+        self.seconds["first epoch"].append((now() - began).total_seconds())
+        self._when(job_id, lambda e: e.to_status == "succeeded", "end")
+
+    def _whole_job(self) -> None:
+        """One of a single epoch, by the times of its events."""
         training = {**JOBS["short"]["training"], "epochs": 1}
         began = now()
         job_id = self.run.submit("short", name="one", training=training, snapshots={"best": None})
@@ -128,7 +152,7 @@ class Figures:
         ended = self._when(job_id, lambda e: e.to_status == "succeeded", "end")
         started = self._when(job_id, lambda e: e.to_status == "running", "start")
         self.seconds["started"].append((started - began).total_seconds())
-        self.seconds["first epoch"].append((ended - began).total_seconds())
+        self.seconds["one epoch"].append((ended - began).total_seconds())
         time.sleep(0.05)
 
     def _pause(self) -> None:
@@ -154,9 +178,21 @@ class Figures:
         for job_id in (self.long, doomed):
             self.run.under_way(job_id, epoch=1)
         before = self.run.job(self.long)
-        self.plant.hold("broker")
-        gone = time.monotonic()
-        began = now()
+        with faults.broker_gone(self.plant):
+            waiting = self._meanwhile(doomed, seconds)
+            after = self.run.job(self.long)
+            back = now()
+        self.notes["undisturbed without a broker"] = (
+            after["attempt"] == before["attempt"]
+            and after["progress"]["epoch"] > before["progress"]["epoch"]
+        )
+        for job_id in waiting:
+            started = self._when(job_id, lambda e: e.to_status == "running", "start")
+            self.seconds["started after its return"].append((started - back).total_seconds())
+
+    def _meanwhile(self, doomed: str, seconds: float) -> list[str]:
+        """Cancel one job, submit ten and wait for so long; those that wait then."""
+        gone, began = time.monotonic(), now()
         self.run.insist(lambda: self.plant.client.cancel(doomed))
         ended = self._when(doomed, lambda e: e.to_status == "cancelled", "cancel")
         self.seconds["stopped without a broker"].append((ended - began).total_seconds())
@@ -168,13 +204,4 @@ class Figures:
         while time.monotonic() - gone < seconds:
             self.plant.tend()
             time.sleep(0.1)
-        after = self.run.job(self.long)
-        self.notes["undisturbed without a broker"] = (
-            after["attempt"] == before["attempt"]
-            and after["progress"]["epoch"] > before["progress"]["epoch"]
-        )
-        back = now()
-        self.plant.release("broker")
-        for job_id in waiting:
-            started = self._when(job_id, lambda e: e.to_status == "running", "start")
-            self.seconds["started after its return"].append((started - back).total_seconds())
+        return waiting

@@ -48,6 +48,8 @@ class Findings:
 def examine(database: Database, run: str, accepted: Collection[str], keys: int) -> Findings:
     """Check every job of a run; `accepted` are the ids of each 202, `keys` the keys used."""
     findings = Findings()
+    for name in JOBS:  # takes longer than a session may idle in its transaction
+        undisturbed(name)
     with database.read() as session:
         jobs = [job for job in session.scalars(select(JobRow)) if job.tags.get("run") == run]
         for job in jobs:

@@ -24,10 +24,10 @@ from typing import Any
 import httpx
 import psutil
 
-from backpropd.cli.broker import private_broker, sqlite_broker
 from backpropd.cli.supervisor import die_with_parent
 from backpropd.client import Client, Problem
 from backpropd.store.database import Database
+from tests.chaos import brokers
 from tests.chaos.invariants import Findings, examine
 from tests.chaos.workload import JOBS
 from tests.databases import migrated
@@ -150,10 +150,13 @@ class Plant:
         )
 
     def root(self, name: str) -> psutil.Process | None:
-        """The main process of a role: broker, reconciler, api, worker (or worker-2, ...)."""
+        """The main process of a role: broker, reconciler, api, worker (or worker-2, ...).
+
+        A broker may be no process at all.
+        """
         with contextlib.suppress(psutil.Error):
             if not self.embedded:
-                process = self.roles[name].process
+                process = self.roles[name].process if name in self.roles else None
                 return None if process is None else psutil.Process(process.pid)
             up = self.roles["up"].process
             assert up is not None
@@ -258,18 +261,18 @@ def apart(
     *,
     workers: int = 2,
     slots: int = 1,
-    broker: str = "redis",
+    broker: str = brokers.KIND,
     settings: dict[str, str] = QUICK,
     dress: Callable[[str, dict[str, str]], dict[str, str]] = lambda name, environment: environment,
 ) -> Plant:
-    """A plant of separate processes; `broker` is redis (a server from a wheel) or sql.
+    """A plant of separate processes, with a broker of this kind.
 
     `dress` makes the environment of a role of the role's name and what all others have.
     """
     folder.mkdir(parents=True, exist_ok=True)
     # A socket's path may not be long, and pytest's folders are.
     short = Path(tempfile.mkdtemp(prefix="backpropd-chaos-"))
-    bell = private_broker(short) if broker == "redis" else sqlite_broker(folder)
+    bell = brokers.made(broker, short)
     migrated(database_url)
     environment = _bare_environment(
         BACKPROPD_DATABASE_URL=database_url, BACKPROPD_BROKER_URL=bell.url, **settings
@@ -281,8 +284,7 @@ def apart(
     }
     for number in range(1, workers + 1):
         commands[f"worker-{number}"] = [*BACKPROPD, "worker", "--slots", str(slots)]
-    if broker == "redis":
-        assert bell.command is not None, "no redis-server, no valkey-server: the extra `embedded`"
+    if bell.command is not None:
         commands = {"broker": bell.command, **commands}
     roles = {
         name: Role(command, dress(name, dict(environment))) for name, command in commands.items()
@@ -291,10 +293,14 @@ def apart(
     return _ready(plant)
 
 
-def embedded(folder: Path, *, slots: int = 2, broker_url: str | None = None) -> Plant:
-    """A plant that is one `backpropd up`, which keeps its own processes running."""
+def embedded(folder: Path, *, slots: int = 2, broker: str = brokers.KIND) -> Plant:
+    """A plant that is one `backpropd up`, which keeps its own processes running.
+
+    Its broker is its own, or, where that is asked for, a file.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     data, port = folder / "data", free_port()
+    broker_url = brokers.made("sql", folder).url if broker == "sql" else None
     given = {} if broker_url is None else {"BACKPROPD_BROKER_URL": broker_url}
     command = [*BACKPROPD, "up", "--port", str(port), "--data", str(data)]
     roles = {"up": Role([*command, "--workers", str(slots)], _bare_environment(**QUICK, **given))}

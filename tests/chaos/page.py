@@ -16,7 +16,7 @@ from typing import NamedTuple, Self
 import psutil
 
 ROOT = Path(__file__).parents[2]
-KINDS = ("storm", "figures")
+KINDS = ("storm", "start", "figures")
 DATABASES = ("sqlite", "postgresql")
 
 
@@ -56,13 +56,13 @@ def _now() -> str:
 
 @dataclass(slots=True)
 class Part:
-    """A storm or the figures on one database: what was found, when, and on what machine."""
+    """A storm or figures on one database: what was found, when, and on what machine."""
 
     kind: str
     database: str
     name: str  # tells storms on one database apart
     command: str
-    rows: list[Row] = field(default_factory=list)  # of figures
+    rows: list[Row] = field(default_factory=list)  # all but a storm's
     counts: dict[str, int] = field(default_factory=dict)  # of a storm
     told: str = ""
     machine: str = field(default_factory=machine)
@@ -119,7 +119,7 @@ def rows(parts: Sequence[Part], database: str) -> list[Row]:
     """Every line of the table on one database; several storms count as one."""
     here = [part for part in parts if part.database == database]
     storms = [Counter(part.counts) for part in here if part.kind == "storm"]
-    figures = [row for part in here if part.kind == "figures" for row in part.rows]
+    figures = [row for part in here if part.kind != "storm" for row in part.rows]
     return [*storm_rows(sum(storms, Counter())), *figures]
 
 
@@ -165,7 +165,7 @@ def page(parts: Sequence[Part]) -> str:
         "",
         "## The parts",
         "",
-        "The storms ask what is lost, which no load of the machine excuses; the figures are times,",
+        "The storms ask what is lost, which no load of the machine excuses; the others are times,",
         "which it does change. Load averages are those over 1, 5 and 15 minutes.",
         "",
         "| command | commit | began (UTC) | minutes | load before | load after |",

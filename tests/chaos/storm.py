@@ -46,7 +46,6 @@ class Storm:
         self.paused: set[str] = set()
         self.examined: set[str] = set()
         self.broken: list[str] = []  # what did not hold in the midst of the storm
-        on_redis = plant.broker_url.startswith("redis")
         # Each with how often it comes; 0 is returned where nothing was there to be hit.
         self.faults: dict[str, tuple[int, Callable[[], int | None]]] = {
             "child killed": (8, self._kill_child),
@@ -58,13 +57,10 @@ class Storm:
             "job paused": (1, self._pause),
             "job cancelled": (1, self._cancel),
             "worker drained": (1, self._drain),
+            "broker killed": (2, lambda: faults.kill([plant.root("broker")])),
+            "broker flushed": (2, lambda: faults.flush_broker(plant)),
+            "broker fed garbage": (1, lambda: faults.feed_garbage(plant, 20)),
         }
-        if on_redis:
-            self.faults |= {
-                "broker killed": (2, lambda: faults.kill([plant.root("broker")])),
-                "broker flushed": (2, lambda: faults.flush_broker(plant)),
-                "broker fed garbage": (1, lambda: faults.feed_garbage(plant, 20)),
-            }
 
     @property
     def kills(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -171,6 +172,39 @@ def test_a_rolling_restart_charges_nobody(plant: Plant, run: Run) -> None:
     assert not told & {"its worker fell silent", "its process died"}
 
 
+@POSTGRESQL
+def test_workers_that_are_told_to_drop_everything_lose_nothing(plant: Plant, run: Run) -> None:
+    """By SIGQUIT, at any instruction; and whoever is started again is another worker."""
+    holders = []
+    for name in ("momentum", "adam", "momentum"):
+        job_id = run.submit(name)
+        run.under_way(job_id)
+        root = plant.root(busy(plant)[0])
+        assert root is not None
+        root.send_signal(signal.SIGQUIT)
+        run.settle()
+        holders.append(plant.client.attempts(job_id)[0]["worker"])
+
+    assert 3 == len(set(holders))
+    assert all(attempts(run, job_id) > 1 for job_id in run.accepted)
+
+
+@SQLITE
+def test_short_jobs_pass_a_long_one(plant: Plant, run: Run) -> None:
+    """Nothing that waits is bound to the worker that is busy."""
+    long = run.submit_endless()
+    run.under_way(long, epoch=1)
+    short = [run.submit("short") for _ in range(6)]
+    plant.wait_until(
+        lambda: {"succeeded"} == {run.job(job_id)["status"] for job_id in short}, "short jobs"
+    )
+    there = run.job(long)
+    plant.client.cancel(long)
+    run.settle()
+
+    assert ("running", 1) == (there["status"], there["attempt"])
+
+
 # ---- exact places
 
 
@@ -297,14 +331,13 @@ def test_without_a_broker_jobs_run_on_and_submits_and_cancels_are_heard(
 ) -> None:
     job_id, doomed = run.submit("momentum"), run.submit("adam")
     before = run.under_way(job_id)
-    plant.hold("broker")
-    later = [run.submit("short") for _ in range(3)]
-    plant.client.cancel(doomed)
-    plant.wait_until(
-        lambda: run.job(doomed)["status"] == "cancelled", "cancel", seconds=STOP_SECONDS
-    )
-    plant.wait_until(lambda: run.job(job_id)["status"] == "succeeded", "end without a broker")
-    plant.release("broker")
+    with faults.broker_gone(plant):
+        later = [run.submit("short") for _ in range(3)]
+        plant.client.cancel(doomed)
+        plant.wait_until(
+            lambda: run.job(doomed)["status"] == "cancelled", "cancel", seconds=STOP_SECONDS
+        )
+        plant.wait_until(lambda: run.job(job_id)["status"] == "succeeded", "end without a broker")
     run.settle()
 
     assert before["attempt"] == attempts(run, job_id)
@@ -407,13 +440,20 @@ def test_a_full_disk_is_waited_for(tmp_path: Path) -> None:
 
 @pytest.mark.xdist_group("chaos-embedded")
 def test_the_broker_of_last_resort_carries_nothing_either(tmp_path: Path) -> None:
-    broker = f"sqla+sqlite:///{tmp_path / 'broker.sqlite'}"
-    with standing(embedded(tmp_path, broker_url=broker)) as plant:
+    """What is found by the others, in short; BACKPROPD_CHAOS_BROKER=sql runs all on it."""
+    with standing(embedded(tmp_path, broker="sql")) as plant:
         storm = Storm(plant, seed=1)
         storm.blow(seconds=5)
         findings = storm.calm()
+        run = Run(plant)
+        with faults.broker_gone(plant):
+            run.submit("short")
+        faults.feed_garbage(plant, 20)
+        faults.flush_broker(plant)
+        later = run.settle()
 
     assert findings.jobs == findings.identical + findings.statuses["cancelled"]
+    assert 1 == later.identical
 
 
 @pytest.mark.xdist_group("chaos-embedded")

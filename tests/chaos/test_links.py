@@ -25,7 +25,9 @@ class Wired:
     def __init__(self, folder: Path, server: Server) -> None:
         self.server, self.name = server, server.create()
         self.links: dict[str, Link] = {}
-        self.plant = apart(folder, server.url(self.name), dress=self.dress)
+        # A file has no link that could die, and a port leads nowhere else than a socket does.
+        url = server.url(self.name)
+        self.plant = apart(folder, url, broker="private", dress=self.dress)
 
     def dress(self, name: str, environment: dict[str, str]) -> dict[str, str]:
         """Every role reaches the database by a link of its own, and the broker by a common one."""

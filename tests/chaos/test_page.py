@@ -33,6 +33,7 @@ def test_a_part_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_the_page_shows_every_figure_of_both_databases_side_by_side(tmp_path: Path) -> None:
     for database, seconds in (("postgresql", "3 s"), ("sqlite", "2 s")):
         kept(tmp_path, "figures", database, Row("cancel, p99", "≤ 2.5 s", seconds, seconds < "2.5"))
+        kept(tmp_path, "start", database, Row("submit, p50", "", seconds, True))
         kept(tmp_path, "storm", database, lost=int(database == "sqlite"))
 
     text = page(gathered(tmp_path))
@@ -40,12 +41,14 @@ def test_the_page_shows_every_figure_of_both_databases_side_by_side(tmp_path: Pa
     assert ["| figure | to reach | sqlite | postgresql |"] == lines(text, "| figure |")
     assert ["| jobs lost | 0 | **1: not reached** | 0 |"] == lines(text, "| jobs lost")
     assert ["| cancel, p99 | ≤ 2.5 s | 2 s | **3 s: not reached** |"] == lines(text, "| cancel")
+    assert ["| submit, p50 |  | 2 s | 3 s |"] == lines(text, "| submit")
     assert ["- sqlite: seed 1"] == lines(text, "- sqlite")
 
 
 def test_storms_of_several_seeds_count_as_one(tmp_path: Path) -> None:
     kept(tmp_path, "storm", "sqlite", name="7", kills=600, identical=5, succeeded=5)
     kept(tmp_path, "storm", "sqlite", name="8", kills=400, identical=3, succeeded=4)
+    kept(tmp_path, "start", "sqlite")
     kept(tmp_path, "figures", "sqlite")
 
     text = page(gathered(tmp_path, ["sqlite"]))
@@ -79,6 +82,7 @@ def test_the_page_says_when_each_part_ran_and_how_busy_the_machine_was(tmp_path:
     told = "| abc1234 | 2026-01-02 03:04 | 30 | 0.1 0.2 0.3 | 1.1 1.2 1.3 |"
     assert [
         f"| `python -m tests.chaos storm --database sqlite` {told}",
+        f"| `python -m tests.chaos start --database sqlite` {told}",
         f"| `python -m tests.chaos figures --database sqlite` {told}",
     ] == ran
 
