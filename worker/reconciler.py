@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from backpropd.bell import QUEUE
 from backpropd.failpoints import failpoint
 from backpropd.settings import Settings
-from backpropd.store import dependencies, idempotency, leases, queueing, workers
+from backpropd.store import dependencies, idempotency, leases, queueing, snapshots, workers
 from backpropd.store.database import Database
 from backpropd.store.errors import Busy, Fenced
 
@@ -108,6 +108,7 @@ class Watch:
         with self.database.write() as session:
             idempotency.purge(session)
             workers.purge(session)
+            snapshots.purge(session)
 
 
 class Ringer:

@@ -13,10 +13,12 @@ from backpropd.spec.canonical import new_id, sha256_hex
 from backpropd.store.clock import now
 from backpropd.store.errors import Corrupt, NotFound
 from backpropd.store.leases import Lease
-from backpropd.store.tables import SnapshotContentRow, SnapshotRow
+from backpropd.store.lifecycle import JobStatus
+from backpropd.store.tables import JobRow, SnapshotContentRow, SnapshotRow
 
 CHECKPOINT = "checkpoint"
 CHECKPOINTS_KEPT = 2  # the newest, and the one to fall back on
+MOST_AT_ONCE = 500  # deleted in a transaction, which others may wait for
 ONE_A_JOB = ("best", "final")
 NAMED = ("final", "best", "initial")
 # A later attempt goes on from where it could; what it passed over is damaged.
@@ -151,6 +153,22 @@ def checkpoints(session: Session, job_id: str) -> Sequence[SnapshotRow]:
         .where(SnapshotRow.job_id == job_id, SnapshotRow.kind == CHECKPOINT)
         .order_by(*NEWEST_FIRST)
     ).all()
+
+
+def purge(session: Session) -> int:
+    """Forget checkpoints of cancelled jobs, which nobody can go on from; how many there were.
+
+    A job that failed may be retried, one that is paused resumed, one that succeeded extended.
+    """
+    query = (
+        select(SnapshotRow.id)
+        .join(JobRow, JobRow.id == SnapshotRow.job_id)
+        .where(SnapshotRow.kind == CHECKPOINT, JobRow.status == JobStatus.CANCELLED)
+        .limit(MOST_AT_ONCE)
+    )
+    ids = session.scalars(query).all()
+    _drop(session, ids)
+    return len(ids)
 
 
 def _drop(session: Session, ids: Sequence[str]) -> None:

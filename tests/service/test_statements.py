@@ -52,14 +52,15 @@ def stack(service_on_both: Service) -> Service:
     return service_on_both
 
 
-def test_a_submit_is_ten_statements(stack: Service) -> None:
+def test_a_submit_is_eleven_statements(stack: Service) -> None:
     """
-    Key, network, dataset, job, event; the answer's events, queue position and estimate; the key.
+    Who asks, the request's key, network, dataset, job, event; the answer's events, queue position
+    and estimate; the key again.
     """
     with statements() as said:
         submit(stack, 1)
 
-    assert 10 == len(said), "\n".join(said)
+    assert 11 == len(said), "\n".join(said)
 
 
 def test_a_claim_is_three_statements(stack: Service) -> None:

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select, update
 
-from backpropd.store import leases, snapshots
+from backpropd.store import jobs, leases, snapshots
 from backpropd.store.database import Database
 from backpropd.store.errors import Corrupt, Fenced, NotFound
 from backpropd.store.leases import Lease
 from backpropd.store.snapshots import Kept
-from backpropd.store.tables import SnapshotContentRow, SnapshotRow
+from backpropd.store.tables import LOCAL_TENANT, SnapshotContentRow, SnapshotRow
 from tests.jobs import claim, mazur_job, submit
 
 
@@ -152,6 +152,23 @@ def test_many_are_kept_at_once_as_they_would_be_one_by_one(
     assert [("every", 1)] == [(each.kind, each.epoch) for each in differing]
     assert [("best", 3), ("every", 1), ("every", 2), ("every", 3)] == sorted(kept(database, lease))
     assert [3] == states
+
+
+def test_a_cancelled_job_keeps_its_weights_and_no_checkpoint(
+    database: Database, lease: Lease
+) -> None:
+    keep(database, lease, "every", 3)
+    keep(database, lease, "checkpoint", 3)
+    with database.write() as session:
+        assert 0 == snapshots.purge(session)
+        jobs.cancel(session, LOCAL_TENANT, lease.job_id)
+        leases.beat(session, lease)
+        leases.obey(session, lease)
+    with database.write() as session:
+        assert 1 == snapshots.purge(session)
+        assert 0 == len(snapshots.checkpoints(session, lease.job_id))
+
+    assert [("every", 3)] == kept(database, lease)
 
 
 def test_damaged_content_is_told(database: Database, lease: Lease) -> None:
