@@ -203,6 +203,8 @@ LIMITS = [
     "- On SQLite a process that is frozen in the midst of a transaction holds the write lock,",
     "  and everybody waits until it wakes up or is killed; on PostgreSQL",
     "  `idle_in_transaction_session_timeout` ends it.",
+    "- Times of tens of milliseconds follow whatever else the machine does: the job of one",
+    "  epoch took 51, 103 and 90 ms on PostgreSQL in three runs of half an hour.",
     "- A job that loses three workers in a row without getting on to a new checkpoint is taken",
     "  for one that kills them, and fails with `crash_loop`; its user may retry it. A storm",
     "  that kills often enough meets this by chance; it is counted above.",
