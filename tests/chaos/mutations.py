@@ -48,8 +48,8 @@ MUTATIONS = [
         "def beat(",
         "            JobRow.attempt == lease.attempt,\n",
         "",
-        [CHAOS, "tests/worker/test_resume.py"],
-        "sqlite and zombie",
+        [CHAOS, "tests/worker/test_resume.py", "tests/store/test_leases.py"],
+        "sqlite and (zombie or old_lease or lost_the_lease)",
     ),
     Mutation(
         "the rescue's compare-and-set: it no longer names the beat it saw",
