@@ -21,7 +21,7 @@ errorlog = "-"
 loglevel = "info"
 # Each worker imports the app after its fork: no connection is shared.
 preload_app = False
-limit_request_line = 4094
+limit_request_line = 8190  # a filter of the greatest length, percent-encoded
 limit_request_fields = 100
 
 READ_SECONDS = 30  # without a byte taken of an answer

@@ -39,7 +39,19 @@ class PageQuery(Query):
     cursor: Text | None = Field(default=None, description="next_cursor of the page before.")
 
 
-class JobsQuery(PageQuery):
+class SearchQuery(PageQuery):
+    """Which rows, in which order. spec/search.py reads both, and says what is wrong with them."""
+
+    filter: str | None = Field(
+        default=None,
+        description='As status = "failed" and metrics.loss.min < 0.1; see the page Search.',
+    )
+    order_by: str | None = Field(
+        default=None, description="Fields with commas between them, each with asc or desc."
+    )
+
+
+class JobsQuery(SearchQuery):
     """Which jobs."""
 
     status: Status | None = Field(default=None, description="Only jobs in this state.")

@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from backpropd.data.table import Damaged
 from backpropd.spec.base import cut_off, faults_from
 from backpropd.spec.faults import Fault, Invalid
+from backpropd.spec.search import BadSearch
 from backpropd.store.errors import (
     Busy,
     Corrupt,
@@ -35,6 +36,9 @@ class FaultOut(BaseModel):
     pointer: str = Field(description="JSON pointer (RFC 6901) into the body; /NAME of a parameter.")
     code: str = Field(description="For programs.")
     detail: str = Field(description="For people.")
+    position: int | None = Field(
+        default=None, description="Of a filter or an order: the character, counted from 1."
+    )
 
 
 class Problem(BaseModel):
@@ -59,6 +63,19 @@ class Refusal(Exception):
     ) -> None:
         self.status, self.code, self.detail = status, code, detail
         self.headers = headers or {}
+
+
+class BadParameter(Exception):
+    """A filter or an order that cannot be read, as the value of a parameter."""
+
+    def __init__(self, name: str, error: BadSearch) -> None:
+        self.detail = f"{name}: {error}"
+        self.fault = {
+            "pointer": f"/{name}",
+            "code": "bad_search",
+            "detail": error.detail,
+            "position": error.position,
+        }
 
 
 TITLES = {
@@ -176,6 +193,7 @@ def _of_http(error: HTTPException) -> dict[str, Any]:
 
 _KNOWN: dict[type[Exception], Callable[[Any], dict[str, Any]]] = {
     Invalid: lambda e: of_faults(e.faults),
+    BadParameter: lambda e: document(400, "bad_search", e.detail, errors=[e.fault]),
     Refusal: lambda e: document(e.status, e.code, e.detail),
     NotFound: lambda e: document(404, "not_found", str(e)),
     WrongState: lambda e: document(409, "wrong_state", str(e), allowed_actions=e.allowed_actions),

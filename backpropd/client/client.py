@@ -87,6 +87,21 @@ class Client:
         """The job as it stands; with `wait` (seconds), as soon as it is newer than `version`."""
         return self._json("GET", f"/v1/jobs/{job_id}", params=_given(wait=wait, version=version))
 
+    def jobs(
+        self,
+        filter: str | None = None,  # noqa: A002 - the contract's word
+        *,
+        order_by: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Json]:
+        """The jobs that a filter finds, in this order, page by page; `limit` is a page's size."""
+        asked = _given(filter=filter, order_by=order_by, limit=limit)
+        page = self._json("GET", "/v1/jobs", params=asked)
+        yield from page["data"]
+        while page["has_more"]:
+            page = self._json("GET", "/v1/jobs", params=asked | {"cursor": page["next_cursor"]})
+            yield from page["data"]
+
     def watch(self, job_id: str) -> Iterator[Json]:
         """The job now, and again each time it has changed, until it has ended."""
         job = self.job(job_id)

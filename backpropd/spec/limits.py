@@ -30,6 +30,10 @@ class Limits:
     predict_rows: int = 100_000
     trace_parameters: int = 2000
     wait_seconds: int = 60
+    filter_length: int = 2000  # characters
+    filter_terms: int = 50  # values that one filter compares with
+    filter_depth: int = 20
+    order_keys: int = 4
 
 
 LIMITS = Limits()

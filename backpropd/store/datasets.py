@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -9,11 +10,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backpropd.spec.canonical import new_id
+from backpropd.spec.search import Key, Node
 from backpropd.store.clock import now
 from backpropd.store.errors import Busy, InUse, NotFound
 from backpropd.store.ids import is_possible
+from backpropd.store.listing import NEWEST_FIRST, search_page
 from backpropd.store.networks import MOST_JOBS_NAMED
-from backpropd.store.paging import Page, page
+from backpropd.store.paging import Page
+from backpropd.store.searchable import DATASETS
 from backpropd.store.tables import DatasetContentRow, DatasetRow, JobRow
 
 
@@ -100,13 +104,18 @@ def content(session: Session, dataset_id: str) -> bytes:
 
 
 def list_page(
-    session: Session, tenant_id: str, *, limit: int, cursor: str | None
+    session: Session,
+    tenant_id: str,
+    *,
+    limit: int,
+    cursor: str | None,
+    where: Node | None = None,
+    order: Sequence[Key] = NEWEST_FIRST,
 ) -> Page[DatasetRow]:
-    """The owner's own datasets, newest first."""
-    query = select(DatasetRow).where(
-        DatasetRow.tenant_id == tenant_id, DatasetRow.builtin.is_(False)
+    """The owner's own datasets that a filter finds, newest first where no order is given."""
+    return search_page(
+        session, DATASETS, tenant_id, where=where, order=order, limit=limit, cursor=cursor
     )
-    return page(session, query, DatasetRow, limit=limit, cursor=cursor)
 
 
 def delete(session: Session, tenant_id: str, dataset_id: str) -> None:

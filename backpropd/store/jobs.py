@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,13 +11,16 @@ from sqlalchemy.orm import Session
 
 from backpropd.spec.canonical import canonical_json, new_id, sha256_hex
 from backpropd.spec.job import SPEC_VERSION
+from backpropd.spec.search import Key, Node
 from backpropd.store import dependencies, events
 from backpropd.store.clock import now
 from backpropd.store.errors import InUse, NotFound, WrongState
 from backpropd.store.ids import is_possible
 from backpropd.store.lifecycle import ENDED, JobStatus, Want, allowed_actions, move
-from backpropd.store.paging import Page, page
-from backpropd.store.tables import JobRow
+from backpropd.store.listing import NEWEST_FIRST, search_page
+from backpropd.store.paging import Page
+from backpropd.store.searchable import JOBS
+from backpropd.store.tables import JobRow, JobTagRow
 
 API = "api"
 
@@ -68,6 +72,10 @@ def submit(
     )
     session.add(row)
     session.flush()
+    session.add_all(
+        JobTagRow(tenant_id=tenant_id, job_id=row.id, key=key, value=value)
+        for key, value in row.tags.items()
+    )
     reason = "submitted" if parent is None else f"{derived} of {parent.id}"
     events.append(session, row, "moved", to_status=JobStatus.QUEUED, actor=API, reason=reason)
     dependencies.add(session, row, spec.get("after", ()), spec.get("on_failure", "cancel"))
@@ -91,13 +99,18 @@ def find(
 
 
 def list_page(
-    session: Session, tenant_id: str, *, limit: int, cursor: str | None, status: str | None
+    session: Session,
+    tenant_id: str,
+    *,
+    limit: int,
+    cursor: str | None,
+    where: Node | None = None,
+    order: Sequence[Key] = NEWEST_FIRST,
 ) -> Page[JobRow]:
-    """The owner's jobs, newest first; of one status where it is given."""
-    query = select(JobRow).where(JobRow.tenant_id == tenant_id)
-    if status is not None:
-        query = query.where(JobRow.status == status)
-    return page(session, query, JobRow, limit=limit, cursor=cursor)
+    """The owner's jobs that a filter finds, newest first where no order is given."""
+    return search_page(
+        session, JOBS, tenant_id, where=where, order=order, limit=limit, cursor=cursor
+    )
 
 
 def cancel(session: Session, tenant_id: str, job_id: str) -> JobRow:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backpropd.spec.canonical import canonical_json, new_id, sha256_hex
+from backpropd.spec.search import Key, Node
 from backpropd.store.clock import now
 from backpropd.store.errors import InUse, NotFound
 from backpropd.store.ids import is_possible
-from backpropd.store.paging import Page, page
+from backpropd.store.listing import NEWEST_FIRST, search_page
+from backpropd.store.paging import Page
+from backpropd.store.searchable import NETWORKS
 from backpropd.store.tables import JobRow, NetworkRow
 
 MOST_JOBS_NAMED = 20
@@ -52,11 +56,18 @@ def find(
 
 
 def list_page(
-    session: Session, tenant_id: str, *, limit: int, cursor: str | None
+    session: Session,
+    tenant_id: str,
+    *,
+    limit: int,
+    cursor: str | None,
+    where: Node | None = None,
+    order: Sequence[Key] = NEWEST_FIRST,
 ) -> Page[NetworkRow]:
-    """The owner's networks, newest first."""
-    query = select(NetworkRow).where(NetworkRow.tenant_id == tenant_id)
-    return page(session, query, NetworkRow, limit=limit, cursor=cursor)
+    """The owner's networks that a filter finds, newest first where no order is given."""
+    return search_page(
+        session, NETWORKS, tenant_id, where=where, order=order, limit=limit, cursor=cursor
+    )
 
 
 def delete(session: Session, tenant_id: str, network_id: str) -> None:

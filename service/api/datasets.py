@@ -17,14 +17,16 @@ from backpropd.spec.dataset import InlineDatasetSpec, UploadSpec
 from backpropd.spec.faults import Fault, Invalid
 from backpropd.spec.limits import LIMITS
 from backpropd.store import datasets
+from backpropd.store.searchable import DATASET_FIELDS
 from backpropd.store.tables import DatasetRow
 from service.answers import answer, listed, resource, time
 from service.auth import tenant
 from service.context import database
 from service.openapi import BODY, CONFLICT
-from service.parameters import DatasetPath, NoQuery, PageQuery, RowsQuery
+from service.parameters import DatasetPath, NoQuery, RowsQuery, SearchQuery
 from service.problems import Refusal
 from service.representations import BuiltinList, DatasetList, DatasetOut, RowsOut, SchemaOut
+from service.search import searched
 
 api = APIBlueprint("datasets", __name__, url_prefix="/v1", abp_tags=[Tag(name="Datasets")])
 
@@ -73,10 +75,11 @@ def create_dataset() -> Response:
 
 
 @api.get("/datasets", summary="List datasets", responses={200: DatasetList})
-def list_datasets(query: PageQuery) -> Response:
-    """Your datasets, newest first."""
+def list_datasets(query: SearchQuery) -> Response:
+    """Your datasets that the filter finds, newest first where no order is given."""
+    asked = searched(query, DATASET_FIELDS)
     with database().read() as session:
-        page = datasets.list_page(session, tenant(), limit=query.limit, cursor=query.cursor)
+        page = datasets.list_page(session, tenant(), **asked)
     return listed(page, represent)
 
 

@@ -14,11 +14,13 @@ from flask_openapi3 import APIBlueprint, Tag
 from backpropd.export.numbers import json_number
 from backpropd.spec.faults import Invalid
 from backpropd.spec.job import JobBatchSpec
+from backpropd.spec.search import Both, Comparison
 from backpropd.store import dependencies, events, history, jobs, networks, queueing
 from backpropd.store.clock import now
 from backpropd.store.database import Session
 from backpropd.store.errors import Busy
 from backpropd.store.lifecycle import ENDED, JobStatus, allowed_actions
+from backpropd.store.searchable import JOB_FIELDS
 from backpropd.store.tables import JobEventRow, JobRow, MetricSummaryRow
 from service import problems, submission
 from service.answers import answer, resource, time
@@ -37,6 +39,7 @@ from service.parameters import (
     WaitQuery,
 )
 from service.representations import BatchOut, EventList, JobList, JobOut, JobVerdict
+from service.search import searched
 
 api = APIBlueprint("jobs", __name__, url_prefix="/v1", abp_tags=[Tag(name="Jobs")])
 
@@ -191,11 +194,13 @@ def submit_batch(body: JobBatchSpec, query: NoQuery) -> Response:
 
 @api.get("/jobs", summary="List jobs", responses={200: JobList})
 def list_jobs(query: JobsQuery) -> Response:
-    """Your jobs, newest first."""
+    """Your jobs that the filter finds, newest first where no order is given."""
+    asked = searched(query, JOB_FIELDS)
+    if query.status is not None:
+        of_status = Comparison(JOB_FIELDS.field("status"), "=", (query.status,))
+        asked["where"] = Both((of_status, asked["where"])) if "where" in asked else of_status
     with database().read() as session:
-        page = jobs.list_page(
-            session, tenant(), limit=query.limit, cursor=query.cursor, status=query.status
-        )
+        page = jobs.list_page(session, tenant(), **asked)
         metrics = history.summaries(session, [job.id for job in page.rows])
     data = [_core(job, metrics[job.id]) for job in page.rows]
     more = page.next_cursor is not None

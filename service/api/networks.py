@@ -11,13 +11,15 @@ from backpropd.spec.base import parse
 from backpropd.spec.faults import Invalid
 from backpropd.spec.network import NetworkSpec
 from backpropd.store import networks
+from backpropd.store.searchable import NETWORK_FIELDS
 from backpropd.store.tables import NetworkRow
 from service.answers import answer, listed, resource, time
 from service.auth import tenant
 from service.context import database
 from service.openapi import BODY, CONFLICT
-from service.parameters import NetworkPath, NoQuery, PageQuery
+from service.parameters import NetworkPath, NoQuery, SearchQuery
 from service.representations import NetworkList, NetworkOut, NetworkVerdict
+from service.search import searched
 
 api = APIBlueprint("networks", __name__, url_prefix="/v1", abp_tags=[Tag(name="Networks")])
 
@@ -74,10 +76,11 @@ def validate_network(query: NoQuery) -> Response:
 
 
 @api.get("/networks", summary="List networks", responses={200: NetworkList})
-def list_networks(query: PageQuery) -> Response:
-    """Your networks, newest first."""
+def list_networks(query: SearchQuery) -> Response:
+    """Your networks that the filter finds, newest first where no order is given."""
+    asked = searched(query, NETWORK_FIELDS)
     with database().read() as session:
-        page = networks.list_page(session, tenant(), limit=query.limit, cursor=query.cursor)
+        page = networks.list_page(session, tenant(), **asked)
     return listed(page, represent)
 
 

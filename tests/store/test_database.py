@@ -12,8 +12,7 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 from backpropd.store import idempotency, jobs, networks
 from backpropd.store.database import Database
 from backpropd.store.errors import Busy, IdempotencyConflict, InUse, Raced, Unusable
-from backpropd.store.paging import page
-from backpropd.store.tables import LOCAL_TENANT, Base, NetworkRow
+from backpropd.store.tables import LOCAL_TENANT, Base
 from tests.jobs import mazur_job, submit
 
 
@@ -188,10 +187,8 @@ def test_hot_queries_use_their_index(database: Database, query: str, index: str)
 
 
 def test_paging_refuses_a_cursor_that_is_none(database: Database) -> None:
-    from sqlalchemy import select
-
     from backpropd.spec.faults import Invalid
 
     for cursor in ("x", "%%%", "bnVsbA", "W10", "eyJhIjoxfQ"):
         with pytest.raises(Invalid, match="no cursor"), database.read() as session:
-            page(session, select(NetworkRow), NetworkRow, limit=1, cursor=cursor)
+            networks.list_page(session, LOCAL_TENANT, limit=1, cursor=cursor)

@@ -5,7 +5,7 @@ from backpropd.store.tables.base import Base
 from backpropd.store.tables.dataset import DatasetContentRow, DatasetRow
 from backpropd.store.tables.history import HistoryBucketRow, HistoryChunkRow, MetricSummaryRow
 from backpropd.store.tables.idempotency import IdempotencyRow
-from backpropd.store.tables.job import JobDependencyRow, JobEventRow, JobRow
+from backpropd.store.tables.job import JobDependencyRow, JobEventRow, JobRow, JobTagRow
 from backpropd.store.tables.key import ApiKeyRow
 from backpropd.store.tables.network import NetworkRow
 from backpropd.store.tables.snapshot import SnapshotContentRow, SnapshotRow
@@ -25,6 +25,7 @@ __all__ = [
     "JobDependencyRow",
     "JobEventRow",
     "JobRow",
+    "JobTagRow",
     "MetricSummaryRow",
     "NetworkRow",
     "SnapshotContentRow",

@@ -6,7 +6,7 @@ a chunk is described in chunks.py.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Float, ForeignKey
+from sqlalchemy import BigInteger, Float, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backpropd.store.tables.base import Base, Owned
@@ -47,6 +47,10 @@ class MetricSummaryRow(Owned, Base):
     """A metric over the whole job, for lists and searches."""
 
     __tablename__ = "metric_summary"
+    __table_args__ = tuple(
+        Index(None, "tenant_id", "metric", statistic, "job_id")
+        for statistic in ("min", "max", "last")
+    )
 
     job_id: Mapped[str] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"), primary_key=True)
     metric: Mapped[str] = mapped_column(primary_key=True)

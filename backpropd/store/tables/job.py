@@ -25,6 +25,8 @@ class JobRow(Owned, Base):
         ),
         Index("ix_job_task_id", "task_id"),
         Index(None, "tenant_id", "created_at", "id"),
+        Index(None, "tenant_id", "status", "created_at", "id"),
+        Index(None, "tenant_id", "name"),
         Index(None, "network_id"),
         Index(None, "dataset_id"),
         Index(None, "parent_id"),
@@ -70,6 +72,17 @@ class JobRow(Owned, Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+
+class JobTagRow(Owned, Base):
+    """A tag of a job, as in its own column, where a search finds it."""
+
+    __tablename__ = "job_tag"
+    __table_args__ = (Index(None, "tenant_id", "key", "value", "job_id"),)
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
 
 
 class JobDependencyRow(Owned, Base):
