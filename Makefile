@@ -32,6 +32,7 @@ demo: $(READY) ## start the stack, train Mazur's network and iris over HTTP, sho
 	$(BIN)/backpropd demo
 
 test: $(READY) ## the whole test suite, on real SQLite, PostgreSQL and Redis
+	$(BIN)/python -m tests.web.browser
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup
 
 check: $(READY) ## format, lint, types, import contracts, documents

@@ -29,6 +29,7 @@ from service.bell import Bell
 from service.context import Context, attach
 from service.openapi import Document
 from service.requests import StrictRequest
+from service.web import pages
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SECURITY_HEADERS = {
@@ -77,6 +78,7 @@ def create_app(
     ):
         app.register_api(noun.api)
     documents.install(app)
+    pages.install(app)
     auth.install(app, rates.Rates(settings.rate_per_key))
     return app
 

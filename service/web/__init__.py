@@ -1,0 +1,1 @@
+"""The pages: files for a browser, built on the same HTTP contract as every other client."""

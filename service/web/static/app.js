@@ -1,0 +1,85 @@
+// Which page an address means; the frame around every page.
+import { Fault, Heading, Link, html, render, useAddress, useEffect, useState } from "./elements.js";
+
+const PAGES = [
+  [/^\/$/, () => import("./pages/jobs.js")],
+  [/^\/step-by-step$/, () => import("./pages/step.js")],
+  [/^\/compare$/, () => import("./pages/compare.js")],
+  [/^\/jobs\/new$/, () => import("./pages/new-job.js")],
+  [/^\/jobs\/([^/]+)$/, () => import("./pages/job.js")],
+  [/^\/jobs\/([^/]+)\/network$/, () => import("./pages/network.js")],
+];
+
+const NAVIGATION = [
+  ["/", "Jobs"],
+  ["/jobs/new", "New job"],
+  ["/step-by-step", "Step by step"],
+  ["/compare", "Compare"],
+];
+
+function usePage(address) {
+  const [shown, setShown] = useState(null);
+  useEffect(() => {
+    let current = true;
+    const path = address.split("?")[0];
+    const [pattern, load] = PAGES.find(([each]) => each.test(path)) ?? [];
+    if (!load) return setShown({ error: { title: "There is no such page", message: path } });
+    const job = decodeURIComponent(pattern.exec(path)[1] ?? "");
+    load().then(
+      (module) => current && setShown({ Page: module.default, job, path, address }),
+      (error) => current && setShown({ error: { title: "Load the page again", message: error } }),
+    );
+    return () => (current = false);
+  }, [address.split("?")[0]]);
+  return shown;
+}
+
+function Frame() {
+  const address = useAddress();
+  const shown = usePage(address);
+  const path = address.split("?")[0];
+  // A page that is about to be left is not told of the query of the next one.
+  const ofPage = shown?.path === path ? address : shown?.address;
+  return html`
+    <a class="skip" href="#main">To the content</a>
+    <header>
+      <${Link} class="brand" href="/">backpropd<//>
+      <nav aria-label="Pages">
+        ${NAVIGATION.map(
+          ([href, name]) =>
+            html`<${Link} href=${href} aria-current=${path === href ? "page" : null}>${name}<//>`,
+        )}
+        <a href="/v1/docs">Contract</a>
+      </nav>
+      <${Theme} />
+    </header>
+    <main id="main" tabindex="-1">
+      ${shown?.error && html`<${Heading} title="Not here" /><${Fault} error=${shown.error} />`}
+      ${shown?.Page && html`<${shown.Page} key=${shown.path} job=${shown.job} address=${ofPage} />`}
+    </main>
+  `;
+}
+
+function Theme() {
+  const root = document.documentElement;
+  const dark = () =>
+    (root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "")) ===
+    "dark";
+  const [isDark, setDark] = useState(dark());
+  const turn = () => {
+    root.dataset.theme = isDark ? "light" : "dark";
+    localStorage.setItem("theme", root.dataset.theme);
+    setDark(!isDark);
+    dispatchEvent(new Event("theme"));
+  };
+  return html`<button
+    type="button"
+    class="theme"
+    onClick=${turn}
+    aria-label=${isDark ? "Light theme" : "Dark theme"}
+  >
+    ${isDark ? "☀" : "☾"}
+  </button>`;
+}
+
+render(html`<${Frame} />`, document.getElementById("app"));
