@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 from collections.abc import Callable
@@ -28,6 +29,15 @@ def tagged(out: Response) -> Response:
     """The answer with an ETag of its content; 304 where If-None-Match has it."""
     out.set_etag(hashlib.sha256(out.get_data()).hexdigest()[:32])
     return out.make_conditional(request)  # type: ignore[return-value]
+
+
+def packed(out: Response) -> Response:
+    """The answer, compressed for who can read that: for large ones that hold no secret."""
+    out.headers["Vary"] = "Accept-Encoding"
+    if request.accept_encodings.quality("gzip") > 0:
+        out.set_data(gzip.compress(out.get_data(), mtime=0))
+        out.headers["Content-Encoding"] = "gzip"
+    return out
 
 
 def listed(page: Page[Any], represent: Callable[[Any], dict[str, Any]]) -> Response:

@@ -11,6 +11,7 @@ from pathlib import Path
 import flask_openapi3_swagger
 from flask import Blueprint, Flask, Response, send_from_directory
 
+from service.answers import answer, packed, tagged
 from service.openapi import Document
 
 SWAGGER = Path(flask_openapi3_swagger.__file__).parent / "templates" / "swagger"
@@ -47,7 +48,7 @@ START = """SwaggerUIBundle({
 def install(app: Document) -> None:
     """Serve the document and the page."""
     blueprint = Blueprint("documents", __name__, url_prefix="/v1")
-    blueprint.add_url_rule("/openapi.json", "openapi", lambda: app.api_doc)
+    blueprint.add_url_rule("/openapi.json", "openapi", lambda: tagged(packed(answer(app.api_doc))))
     blueprint.add_url_rule("/docs", "page", page)
     blueprint.add_url_rule("/docs/start.js", "start", start)
     blueprint.add_url_rule("/docs/<any(css, js):kind>/<name>", "asset", asset)

@@ -6,7 +6,7 @@ from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
 from backpropd.spec.parts import catalog
-from service.answers import resource
+from service.answers import answer, packed, tagged
 from service.parameters import NoQuery
 from service.representations import CatalogOut
 
@@ -16,4 +16,4 @@ api = APIBlueprint("catalog", __name__, url_prefix="/v1", abp_tags=[Tag(name="Se
 @api.get("/catalog", summary="List every part", responses={200: CatalogOut})
 def get_catalog(query: NoQuery) -> Response:
     """Activations, losses, optimizers and the rest: formula, source, settings and defaults."""
-    return resource({"object": "catalog", "parts": catalog()})
+    return tagged(packed(answer({"object": "catalog", "parts": catalog()})))

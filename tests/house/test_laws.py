@@ -80,12 +80,8 @@ def test_the_openapi_document_is_valid(document: dict[str, object]) -> None:
 
 def test_the_openapi_document_covers_every_route(document: dict[str, object]) -> None:
     app = create_app(Settings(database_url="sqlite:////nonexistent/none.sqlite"))
-<<<<<<< HEAD
     documents = ("/v1/docs", "/v1/openapi.json")
-=======
-    documents = ("/v1/docs", "/v1/openapi.json", "/static")
     pages = {rule.rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("web.")}
->>>>>>> 0c862da (Serve pages that show a network learning and write out one training step)
     served = {
         (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import numpy as np
@@ -179,3 +180,15 @@ def test_what_cannot_be_traced_says_so(client: CheckingClient) -> None:
     answer = client.post("/v1/trace", json=body)
 
     assert {"/network": "not_traceable"} == faults(answer)
+
+
+@pytest.mark.parametrize("path", ["/v1/openapi.json", "/v1/catalog"])
+def test_what_is_large_is_compressed_for_who_can_read_it(client: CheckingClient, path: str) -> None:
+    plain = client.get(path)
+    packed = client.get(path, headers={"Accept-Encoding": "gzip"})
+    known = {"Accept-Encoding": "gzip", "If-None-Match": packed.headers["ETag"]}
+
+    assert plain.get_data() == gzip.decompress(packed.get_data())
+    assert 4 * len(packed.get_data()) < len(plain.get_data())
+    assert plain.headers["ETag"] != packed.headers["ETag"]
+    assert 304 == client.get(path, headers=known).status_code

@@ -14,10 +14,16 @@ export class Refused extends Error {
   }
 }
 
-const KEY = "key"; // in the session's storage, where a person has given one
+const KEY = "key"; // in the storage of this tab, where a person has given one
+export const KEY_WANTED = "key-wanted"; // the event of a server that asks for one
+
+const keyOf = () => sessionStorage.getItem(KEY);
+
+/** Ask with this key from now on, in this tab. */
+export const useKey = (key) => sessionStorage.setItem(KEY, key);
 
 function headers(more) {
-  const key = sessionStorage.getItem(KEY);
+  const key = keyOf();
   return key ? { Authorization: `Bearer ${key}`, ...more } : more;
 }
 
@@ -40,6 +46,7 @@ export async function ask(method, path, body, { signal, type } = {}) {
   if (answer.status === 204) return null;
   const content = await answer.json().catch(() => null);
   if (answer.ok && content !== null) return content;
+  if (answer.status === 401) dispatchEvent(new Event(KEY_WANTED));
   throw new Refused(content ?? { title: `${answer.status} ${answer.statusText}`, detail: "" });
 }
 
@@ -96,3 +103,16 @@ export async function repeat(act, milliseconds, signal) {
     await pause(milliseconds, signal);
   }
 }
+
+/** Save a file; a link alone would not carry a key. */
+export async function download(path, name) {
+  const answer = await fetch(path, { headers: headers({}) });
+  if (!answer.ok) throw new Refused(await answer.json());
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await answer.blob());
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+export const hasKey = () => keyOf() !== null;

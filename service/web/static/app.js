@@ -1,4 +1,5 @@
 // Which page an address means; the frame around every page.
+import { KEY_WANTED, useKey } from "./api.js";
 import { Fault, Heading, Link, html, render, useAddress, useEffect, useState } from "./elements.js";
 
 const PAGES = [
@@ -54,10 +55,34 @@ function Frame() {
       <${Theme} />
     </header>
     <main id="main" tabindex="-1">
+      <${Key} />
       ${shown?.error && html`<${Heading} title="Not here" /><${Fault} error=${shown.error} />`}
       ${shown?.Page && html`<${shown.Page} key=${shown.path} job=${shown.job} address=${ofPage} />`}
     </main>
   `;
+}
+
+/** Where the server asks for a key, a person is asked for it. */
+function Key() {
+  const [wanted, setWanted] = useState(false);
+  useEffect(() => {
+    const asked = () => setWanted(true);
+    addEventListener(KEY_WANTED, asked);
+    return () => removeEventListener(KEY_WANTED, asked);
+  }, []);
+  if (!wanted) return null;
+  const take = (event) => {
+    event.preventDefault();
+    useKey(new FormData(event.target).get("key").trim());
+    location.reload();
+  };
+  return html`<form class="panel row" onSubmit=${take}>
+    <label class="field wide">
+      <span>This server asks for a key. It stays in this tab alone.</span>
+      <input name="key" type="password" autocomplete="off" required />
+    </label>
+    <button class="main">Use it</button>
+  </form>`;
 }
 
 function Theme() {

@@ -1,5 +1,5 @@
 // Files to take away: the history whole, and the weights of any snapshot in any format.
-import { constant, get } from "../api.js";
+import { constant, download, get, hasKey } from "../api.js";
 import { html, useAsync, useState } from "../elements.js";
 import { bytes, count } from "../format.js";
 
@@ -31,7 +31,12 @@ export function Downloads({ job }) {
     <p class="row">
       <span>History, every epoch:</span>
       ${formats[0].map(
-        (each) => html`<a class="button" href=${`${here}/history?format=${each}`} download=${`${job.id}-history.${each}`}>${each}</a>`,
+        (each) => html`<${File}
+          look="button"
+          path=${`${here}/history?format=${each}`}
+          name=${`${job.id}-history.${each}`}
+          kind=${each}
+        />`,
       )}
     </p>
     <div class="scroll" tabindex="0" role="region" aria-label="Snapshots">
@@ -50,12 +55,12 @@ export function Downloads({ job }) {
               <td class="right quiet">${bytes(each.bytes)}</td>
               <td class="row">
                 ${formats[1].map(
-                  (format) => html`<a
-                    href=${`${each.links.weights}?format=${format}`}
-                    download=${`${job.id}-${each.epoch}.${format}`}
-                    aria-label=${`Weights of epoch ${each.epoch} as ${format}`}
-                    >${format}</a
-                  >`,
+                  (format) => html`<${File}
+                    path=${`${each.links.weights}?format=${format}`}
+                    name=${`${job.id}-${each.epoch}.${format}`}
+                    kind=${format}
+                    label=${`Weights of epoch ${each.epoch} as ${format}`}
+                  />`,
                 )}
               </td>
             </tr>`,
@@ -65,6 +70,16 @@ export function Downloads({ job }) {
     </div>
     ${kept.length > MOST && html`<p class="hint">${kept.length} are kept; all are in the list of snapshots of the contract.</p>`}
   </section>`;
+}
+
+/** A link to a file, which the browser streams; where there is a key the page fetches it. */
+function File({ path, name, kind, label, look }) {
+  const fetched = (event) => {
+    if (!hasKey()) return;
+    event.preventDefault();
+    download(path, name);
+  };
+  return html`<a class=${look} href=${path} download=${name} aria-label=${label} onClick=${fetched}>${kind}</a>`;
 }
 
 const MOST = 12;
