@@ -11,10 +11,11 @@ import time
 from rich.console import Console
 from rich.markdown import Markdown
 
-from bench import environment, history, machine, race, report
+from bench import environment, history, machine, race, report, starting, watching
 from bench.workloads import OURS, WORKLOADS
 
-NAMES = [workload.name for workload in WORKLOADS]
+COSTS = {"starting": starting.measured, "watching": watching.measured}
+NAMES = [*(workload.name for workload in WORKLOADS), *COSTS]
 
 
 def main() -> None:
@@ -37,8 +38,12 @@ def main() -> None:
             began = time.monotonic()
             results.append(race.race(workload, said.rounds, missing, console.print))
             console.print(_line(results[-1]), f"({time.monotonic() - began:.0f} s)")
-    figures = report.document(results, machine.description(), said.rounds)
-    console.print(Markdown("\n".join(report.races(figures))))
+    costs = []
+    for name, measured in COSTS.items():
+        if name in only:
+            costs += measured(said.rounds)
+    figures = report.document(results, costs, machine.description())
+    console.print(Markdown("\n".join([*report.races(figures), "", *report.costs(figures)])))
     if said.only is None:
         console.print(Markdown("\n".join(report.ratios(figures))))
         report.write(figures)

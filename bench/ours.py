@@ -94,12 +94,19 @@ def start(network: Network, task: Task) -> TrainingState:
     return TrainingState.start(theta, slots=slots, order=order_generator(task.number), noise=chance)
 
 
+def chosen(training: Training, data: Data) -> Choice:
+    """The kernel; online, the one that is written out for the shape, as long jobs get it."""
+    choice = choose(training, data)
+    return choose(training, data, unrolled=True) if choice.kernel == "online" else choice
+
+
 def prepare(task: Task) -> Callable[[], Run]:
     """A run of the whole task; of a swarm, until all are trained at once, one after the other."""
     if task.networks > 1:
         return in_turn(task)
     training, data = built(task)
-    choice = choose(training, data)
+    choice = chosen(training, data)
+    name = f"{choice.kernel}, written out for its shape" if choice.takes_own else choice.kernel
 
     def run() -> Run:
         began = time.perf_counter()
@@ -109,7 +116,7 @@ def prepare(task: Task) -> Callable[[], Run]:
         blocks = fit(training, data, state, enough=lambda: False, mark=None, plan=plan)
         losses = [float(loss) for block in blocks for loss in block.columns["loss"]]
         seconds = time.perf_counter() - ready
-        note = f"{choice.kernel}; set up in {1e3 * (ready - began):.1f} ms"
+        note = f"{name}; set up in {1e3 * (ready - began):.1f} ms"
         return Run(seconds=seconds, epochs=task.epochs, losses=losses, note=note)
 
     return run

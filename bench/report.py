@@ -7,19 +7,20 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from bench.costs import Cost
 from bench.environment import ROOT
 from bench.race import Result
-from bench.workloads import PEERS, PRODUCTS, WORKLOADS
+from bench.workloads import OURS, PEERS, PRODUCTS, WORKLOADS
 
 FIGURES = ROOT / "bench" / "figures.json"
-BEGIN, END = "<!-- figures: make bench -->", "<!-- end of figures -->"
-# Which pages have which tables between the two marks.
-PAGES = {"README.md": "ratios", "docs/reference/bench.md": "races"}
+BEGIN, END = "<!-- {}: make bench -->", "<!-- end of {} -->"
+# Which pages have which tables, each between marks of its own.
+PAGES = {"README.md": ("ratios",), "docs/reference/bench.md": ("races", "costs")}
 
 Document = dict[str, Any]
 
 
-def document(results: list[Result], machine: dict[str, str], rounds: int) -> Document:
+def document(results: list[Result], costs: list[Cost], machine: dict[str, str]) -> Document:
     """All that was measured."""
     versions: dict[str, str] = {}
     for result in results:
@@ -27,8 +28,18 @@ def document(results: list[Result], machine: dict[str, str], rounds: int) -> Doc
     return {
         "machine": machine,
         "versions": dict(sorted(versions.items())),
-        "rounds": rounds,
         "workloads": {result.workload.name: _of(result) for result in results},
+        "costs": {
+            cost.name: {
+                "title": cost.title,
+                "unit": cost.unit,
+                "at_most": cost.at_most,
+                "value": cost.value,
+                "counted": "largest" if cost.worst else "median",
+                "values": cost.values,
+            }
+            for cost in costs
+        },
     }
 
 
@@ -72,7 +83,8 @@ def merged(old: Document, new: Document) -> Document:
         return new
     workloads = {**old["workloads"], **new["workloads"]}
     ordered = {w.name: workloads[w.name] for w in WORKLOADS if w.name in workloads}
-    return {**new, **shared, "workloads": ordered}
+    costs = {**old.get("costs", {}), **new["costs"]}
+    return {**new, **shared, "workloads": ordered, "costs": costs}
 
 
 def read() -> Document:
@@ -88,15 +100,20 @@ def write(figures: Document) -> None:
     FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
     for page in PAGES:
         path = ROOT / page
-        path.write_text(with_table(path.read_text(), page, figures))
+        path.write_text(with_tables(path.read_text(), page, figures))
 
 
-def with_table(text: str, page: str, figures: Document) -> str:
-    """The page with the figures between its marks."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    table = "\n".join(ratios(figures) if PAGES[page] == "ratios" else races(figures))
-    return f"{before}{BEGIN}\n\n{table}\n\n{END}{after}"
+def with_tables(text: str, page: str, figures: Document) -> str:
+    """The page with the figures between its marks; raises ValueError where it lacks them."""
+    for name in PAGES[page]:
+        begin, end = BEGIN.format(name), END.format(name)
+        if not 0 <= text.find(begin) < text.find(end):
+            raise ValueError(f"{page} has no place for {name}")
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        table = "\n".join(TABLES[name](figures))
+        text = f"{before}{begin}\n\n{table}\n\n{end}{after}"
+    return text
 
 
 def ratios(figures: Document) -> Iterator[str]:
@@ -108,7 +125,13 @@ def ratios(figures: Document) -> Iterator[str]:
         cells += [_ratio(workload["contestants"].get(name)) for name in (*PEERS, PRODUCTS)]
         yield f"| {' | '.join(cells)} |"
     yield ""
-    yield f"{circumstances(figures)} Everybody in turns, medians of {figures['rounds']} rounds."
+    yield f"{circumstances(figures)} Everybody in turns, medians of {rounds(figures)} rounds."
+
+
+def rounds(figures: Document) -> str:
+    """How many each median is of: 5, or 3 to 5."""
+    counts = {len(w["contestants"][OURS]["seconds"]) for w in figures["workloads"].values()}
+    return " to ".join(str(each) for each in sorted({min(counts), max(counts)}))
 
 
 def _ratio(contestant: Document | None) -> str:
@@ -153,7 +176,7 @@ def races(figures: Document) -> Iterator[str]:
     yield circumstances(figures)
     for workload in figures["workloads"].values():
         yield ""
-        ours = workload["contestants"]["backpropd"]
+        ours = workload["contestants"][OURS]
         threads = "1 thread" if workload["threads"] == 1 else f"{workload['threads']} threads"
         yield (
             f"**{workload['title']}**: {an_update(workload)} an update "
@@ -171,6 +194,17 @@ def races(figures: Document) -> Iterator[str]:
             yield f"Loss in the last epoch {ours_last:.9e}; the text says {texts:.9e}."
 
 
+def costs(figures: Document) -> Iterator[str]:
+    """One row a cost: what was measured, and the most that it may be."""
+    yield "| | measured | at most | |"
+    yield "|---|---|---|---|"
+    for each in figures["costs"].values():
+        unit = each["unit"]
+        kept = "kept" if each["value"] <= each["at_most"] else "missed"
+        counted = f"{each['value']:.3g} {unit}, {each['counted']} of {len(each['values'])}"
+        yield f"| {each['title']} | {counted} | {each['at_most']:g} {unit} | {kept} |"
+
+
 def _race(name: str, each: Document) -> Iterator[str]:
     yield name
     if each["missing"]:
@@ -185,3 +219,6 @@ def _race(name: str, each: Document) -> Iterator[str]:
     theirs, ours = each["losses"]
     yield f"{theirs:.6g}" + ("" if each["equal"] else f" ({each['differs']})")
     yield f"{ours:.6g}"
+
+
+TABLES = {"ratios": ratios, "races": races, "costs": costs}
