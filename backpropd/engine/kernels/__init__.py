@@ -6,6 +6,6 @@ and `blas` run them, `plan` says which one. Nothing here is needed: without Numb
 code trains.
 """
 
-from backpropd.engine.kernels.plan import KERNELS, Choice, choose
+from backpropd.engine.kernels.plan import KERNELS, Choice, choose, preload
 
-__all__ = ["KERNELS", "Choice", "choose"]
+__all__ = ["KERNELS", "Choice", "choose", "preload"]

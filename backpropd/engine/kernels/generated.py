@@ -12,8 +12,10 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
+from importlib.abc import Loader
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +23,7 @@ from typing import Any
 
 import numba
 from llvmlite import binding
+from numba.core.registry import cpu_target
 
 from backpropd.engine.kernels.vectors import FAST, INTERPRETED, lanes_of
 
@@ -179,11 +182,35 @@ def load(path: Path) -> ModuleType:
     found = importlib.util.module_from_spec(spec)
     sys.modules[name] = found  # before it runs: what Numba takes from the disk asks for it
     try:
-        spec.loader.exec_module(found)
+        _execute(spec.loader, found)
     except BaseException:
         del sys.modules[name]
         raise
     return found
+
+
+def _execute(loader: Loader, found: ModuleType) -> None:
+    """Run a module; one whose machine code is on disk needs nothing that compiling needs."""
+    if any(folder().glob(f"__pycache__/{found.__name__}.*.nbi")):
+        with suppress(Exception), _untaught():  # what could not be loaded after all is compiled
+            loader.exec_module(found)
+            return
+    loader.exec_module(found)
+
+
+@contextmanager
+def _untaught() -> Iterator[None]:
+    """Keep Numba from learning of every function that it could compile.
+
+    It does so before it loads what it compiled once, which takes a quarter of a second of a
+    process's first training. It is not told that it knows them: for the next compilation it learns.
+    """
+    context = cpu_target.target_context
+    context.load_additional_registries = lambda: None
+    try:
+        yield
+    finally:
+        del context.load_additional_registries
 
 
 def written(text: str, write: Callable[[], str] | None = None) -> Path:

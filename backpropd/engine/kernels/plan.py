@@ -124,6 +124,15 @@ def choose(
     return _traced(training, data, chosen, reason, build=build, unrolled=unrolled)
 
 
+def preload() -> bool:
+    """Import now what the first kernel of a process needs; whether there can be one at all."""
+    if find_spec("numba") is None:
+        return False
+    from backpropd.engine.kernels import blas, course  # noqa: F401 - for later
+
+    return True
+
+
 def uncovered(training: Training) -> Iterator[str]:
     """What no kernel covers, of all that this training asks for."""
     network = training.network
