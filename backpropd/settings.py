@@ -32,6 +32,13 @@ class Settings(BaseSettings):
     slots: int = Field(
         default=os.cpu_count() or 1, ge=1, le=1024, description="Jobs one worker trains at once."
     )
+    threads: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        description="Threads of the matrix products of one job; with slots, the cores that are "
+        "taken.",
+    )
     lease_seconds: float = Field(
         default=10.0,
         gt=0,
@@ -61,6 +68,11 @@ class Settings(BaseSettings):
     )
     rate_per_key: str | None = Field(
         default="500/second", description="Requests of one key to one API process; empty: any."
+    )
+    auto_kernels: bool = Field(
+        default=True,
+        description="Whether jobs that ask for no kernel may have machine code, and common kernels "
+        "are compiled ahead in the background.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="DEBUG, INFO, WARNING or ERROR."

@@ -98,7 +98,8 @@ def find(database: Database, job_id: str) -> JobRow:
 
 def settings(**changes: Any) -> Settings:
     """Settings under which a worker commits after every block."""
-    return Settings(beat_seconds=1e-9, checkpoint_seconds=1e-9, **changes)
+    given = {"beat_seconds": 1e-9, "checkpoint_seconds": 1e-9, "auto_kernels": False}
+    return Settings(**given | changes)
 
 
 class Fake:
@@ -117,6 +118,7 @@ def runner(
     *,
     drained: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] | None = None,
+    sleep: Callable[[float], None] = lambda seconds: None,
     **changes: Any,
 ) -> Runner:
     """A worker's runner; its clock ticks often enough that every batch ends a block."""
@@ -125,7 +127,7 @@ def runner(
         settings(**changes),
         drained=drained,
         clock=clock or Fake(1.0),
-        sleep=lambda seconds: None,
+        sleep=sleep,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import time
@@ -10,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from backpropd.data.prepare import Prepared, prepare
 from backpropd.data.table import Damaged, Dataset
@@ -34,6 +36,7 @@ log = logging.getLogger(__name__)
 
 FIRST_BLOCK_SECONDS = 0.01  # a job that is over by then is written down once, whole
 BLOCK_SECONDS = 0.2  # how long a user waits, at most, for a wish to be seen within a beat
+WAIT_SECONDS = 0.05  # between two looks at what is waited for
 BACKOFF_SECONDS = 2.0
 
 
@@ -62,7 +65,9 @@ class Runner:
         An error that nobody foresaw queues the job again after a while; the third fails it.
         """
         try:
-            self._run(lease, job)
+            # Once a job: it takes a millisecond, and sums keep one order from here on.
+            with threadpool_limits(limits=self.settings.threads):
+                self._run(lease, job)
         except Fenced:
             log.info("job %s: attempt %d was fenced off", lease.job_id, lease.attempt)
         except Busy:
@@ -84,7 +89,13 @@ class Runner:
 
     def _run(self, lease: Lease, job: JobRow) -> None:
         self.alive()
-        course = _Course(self.database, lease, job)
+        course = _Course(
+            self.database,
+            lease,
+            job,
+            auto_kernels=self.settings.auto_kernels,
+            wait=self._waiting(lease),
+        )
         recorder = Recorder(
             self.database,
             lease,
@@ -127,6 +138,21 @@ class Runner:
                 self._end(recorder, course, state, "max_seconds")
                 return
             ticker.restart(BLOCK_SECONDS)
+
+    def _waiting(self, lease: Lease) -> Callable[[], bool]:
+        """For who waits before training begins: holds the lease, and says whether to go on."""
+        ticker = _Ticker(self.clock, self.settings.beat_seconds)
+
+        def wait() -> bool:
+            self._patient_sleep(WAIT_SECONDS)
+            want = Want.RUN
+            if ticker():
+                ticker.restart(self.settings.beat_seconds)
+                with contextlib.suppress(Busy), self.database.write() as session:
+                    want = leases.beat(session, lease)
+            return want is Want.RUN and not self.drained()
+
+        return wait
 
     def _patient_sleep(self, seconds: float) -> None:
         """Wait for the database; that is no hang."""
@@ -175,7 +201,16 @@ class Runner:
 class _Course:
     """What an attempt works on: spec, network, data and the state to begin from."""
 
-    def __init__(self, database: Database, lease: Lease, job: JobRow) -> None:
+    def __init__(
+        self,
+        database: Database,
+        lease: Lease,
+        job: JobRow,
+        *,
+        auto_kernels: bool,
+        wait: Callable[[], bool],
+    ) -> None:
+        """`wait` is what kernels.chosen takes."""
         self.database, self.lease = database, lease
         with database.read() as session:
             network_row = networks.find(session, job.tenant_id, job.network_id)
@@ -207,7 +242,12 @@ class _Course:
         )
         before = job.lineage or {}
         self.kernel = chosen(
-            self.training, self.data, self.spec.training.kernel, before.get("kernel")
+            self.training,
+            self.data,
+            self.spec.training.kernel,
+            before.get("kernel"),
+            auto=auto_kernels,
+            wait=wait,
         )
         self.fingerprint = fingerprint(self.spec.training.dtype, self.kernel.version)
         self.exact = before.get("exact", True)

@@ -8,6 +8,7 @@ import logging
 import os
 import resource
 import socket
+import subprocess
 import uuid
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -21,14 +22,14 @@ from celery.signals import (
     worker_ready,
     worker_shutting_down,
 )
-from threadpoolctl import threadpool_limits
 
 from backpropd.bell import QUEUE, TASK
+from backpropd.engine.kernels import preload
 from backpropd.failpoints import failpoint
 from backpropd.store import leases, queueing, workers
 from backpropd.store.database import Database
 from backpropd.store.errors import Busy, Fenced
-from worker import drain
+from worker import drain, warming
 from worker.app import app, settings
 from worker.runner import Runner
 
@@ -58,6 +59,9 @@ class _Child:
 
 
 _child: _Child | None = None
+_warming: subprocess.Popen[bytes] | None = None
+# Before the pool forks: no child then takes time for it when its first job comes.
+_has_kernels = settings.auto_kernels and preload()
 
 
 def child() -> _Child:
@@ -140,11 +144,9 @@ def forget_brokers_file() -> None:
 
 @worker_process_init.connect
 def on_fork(**_: Any) -> None:
-    """Make a child modest, single-threaded and bounded."""
+    """Make a child modest and bounded."""
     forget_brokers_file()
     os.nice(NICENESS)
-    # One thread a process: the cores go to slots, and sums keep one order.
-    threadpool_limits(limits=1)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     # Elsewhere than on Linux, or where it is not allowed, the system chooses by itself.
@@ -161,6 +163,9 @@ def on_ready(sender: Any, **_: Any) -> None:
     else:  # a thread of the pool looks; it then waits for 10 seconds for what a child may have said
         sender.pool._pool.lost_worker_timeout = LOOK_SECONDS
     show()
+    if _has_kernels:
+        global _warming  # noqa: PLW0603 - one a worker
+        _warming = warming.start()
 
 
 def show() -> None:
@@ -183,6 +188,8 @@ def show() -> None:
 def on_going_down(**_: Any) -> None:
     """Ask the children to hand their jobs back."""
     drain.begin()
+    if _warming is not None:
+        _warming.kill()
 
 
 @task_failure.connect

@@ -199,9 +199,10 @@ class TrainingSpec(Spec):
     seeds: SeedsSpec = Field(default=SeedsSpec(), description="Of single components.")
     dtype: Dtype = Field(default="float64", description="Of weights and arithmetic.")
     kernel: Kernel = Field(
-        default="plain",
-        description="plain: the textbook's code; compiled: machine code where it covers this "
-        "training and is there, else plain. The job's `lineage` says which one, and why.",
+        default="auto",
+        description="auto: machine code where it covers this training, and is there or saves more "
+        "than compiling takes; compiled: waits for the compiler; plain: the textbook's code. The "
+        "job's `lineage` says which one, and why.",
     )
 
     @classmethod

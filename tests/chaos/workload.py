@@ -11,8 +11,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from backpropd.settings import Settings
 from backpropd.spec.base import parse
 from backpropd.spec.job import JobSpec
@@ -75,8 +73,7 @@ def undisturbed(name: str) -> Result:
         with database.write() as session:
             claimed = leases.claim(session, worker_id="w", task_id="t", queue="cpu")
         assert claimed is not None
-        with threadpool_limits(limits=1):
-            Runner(database, Settings(), drained=lambda: False).run(*claimed)
+        Runner(database, Settings(auto_kernels=False), drained=lambda: False).run(*claimed)
         with database.read() as session:
             job = session.get_one(JobRow, claimed[0].job_id)
             assert job.status == "succeeded", job.error

@@ -28,8 +28,12 @@ def name_of(document: Path) -> str:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack that all documents share: they name nothing that another one names."""
-    stack = Stack(tmp_path_factory.mktemp("documents") / "data")
+    """A stack that all documents share: they name nothing that another one names.
+
+    As a reader has it, who sets nothing: in machine code where that is there.
+    """
+    data = tmp_path_factory.mktemp("documents") / "data"
+    stack = Stack(data, BACKPROPD_AUTO_KERNELS="true")
     yield stack
     stack.stop()
 

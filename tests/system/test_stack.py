@@ -143,3 +143,24 @@ def test_the_demo_shows_the_articles_figures_and_exits_well() -> None:
         assert figure in demo.stdout
     assert "Test accuracy" in demo.stdout
     assert "\x1b" not in demo.stdout  # no colours in what is no terminal
+
+
+def test_a_worker_compiles_ahead_and_jobs_find_their_kernel(tmp_path: Path) -> None:
+    """
+    As a user has it: nothing was ever compiled here, and nobody asks for a kernel.
+    """
+    kernels = {"BACKPROPD_AUTO_KERNELS": "true", "BACKPROPD_KERNELS": str(tmp_path / "kernels")}
+    stack = Stack(tmp_path / "data", **kernels)
+    try:
+
+        def trained_by() -> str:
+            job = stack.finished(stack.client.submit(mazur_job(epochs=10)))
+            assert "succeeded" == job["status"]
+            return str(job["lineage"]["kernel"]["name"])
+
+        first = trained_by()
+        wait_until(lambda: trained_by() == "online", seconds=120)
+    finally:
+        stack.stop()
+
+    assert "plain" == first

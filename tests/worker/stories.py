@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backpropd.settings import Settings
 from backpropd.spec.canonical import sha256_hex
 from backpropd.store import events, history, leases, snapshots
 from backpropd.store.database import Database
@@ -36,10 +35,9 @@ def die() -> bool:
     raise Killed
 
 
-def kill_after(database: Database, blocks: int, *, checkpoint_seconds: float = 1e-9) -> None:
+def kill_after(database: Database, blocks: int, **changes: Any) -> None:
     """Run the waiting job and lose its process after so many blocks; nobody has noticed yet."""
-    doomed = runner(database, drained=After(blocks, die))
-    doomed.settings = Settings(beat_seconds=1e-9, checkpoint_seconds=checkpoint_seconds)
+    doomed = runner(database, drained=After(blocks, die), **changes)
     with pytest.raises(Killed):
         doomed.run(*claim(database))
 

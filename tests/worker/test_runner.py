@@ -211,6 +211,7 @@ def test_a_result_says_where_it_comes_from(database: Database) -> None:
     assert job.lineage is not None
     assert (7, True) == (job.lineage["seed"], job.lineage["exact"])
     assert 64 == len(job.lineage["dataset_sha256"])
+    assert 1 == job.lineage["fingerprint"]["threads"]
     assert "float64" == job.lineage["fingerprint"]["dtype"]
     assert ["setosa", "versicolor", "virginica"] == (job.encoding or {})["classes"]
     assert [] == kinds(database, job.id)
@@ -221,3 +222,15 @@ def test_equal_seeds_give_equal_bits_and_others_do_not(database: Database) -> No
 
     assert weights_sha256(database, one) == weights_sha256(database, two)
     assert weights_sha256(database, one) != weights_sha256(database, other)
+
+
+def test_the_threads_of_matrix_products_are_set_for_each_job_and_recorded(
+    database: Database,
+) -> None:
+    threads = {}
+    for asked in (2, 1):
+        lineage = run(database, iris_job(epochs=1), threads=asked).lineage
+        assert lineage is not None
+        threads[asked] = lineage["fingerprint"]["threads"]
+
+    assert {1: 1, 2: 2} == threads
