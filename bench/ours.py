@@ -94,19 +94,13 @@ def start(network: Network, task: Task) -> TrainingState:
     return TrainingState.start(theta, slots=slots, order=order_generator(task.number), noise=chance)
 
 
-def chosen(training: Training, data: Data) -> Choice:
-    """The kernel; online, the one that is written out for the shape, as long jobs get it."""
-    choice = choose(training, data)
-    return choose(training, data, unrolled=True) if choice.kernel == "online" else choice
-
-
 def prepare(task: Task) -> Callable[[], Run]:
     """A run of the whole task; of a swarm, until all are trained at once, one after the other."""
     if task.networks > 1:
         return in_turn(task)
     training, data = built(task)
     choice = chosen(training, data)
-    name = f"{choice.kernel}, written out for its shape" if choice.takes_own else choice.kernel
+    code = f"{choice.kernel}{', for this shape alone' if choice.takes_own else ''}"
 
     def run() -> Run:
         began = time.perf_counter()
@@ -114,12 +108,20 @@ def prepare(task: Task) -> Callable[[], Run]:
         plan = Ready(choice, choice.course(training, data, state))
         ready = time.perf_counter()
         blocks = fit(training, data, state, enough=lambda: False, mark=None, plan=plan)
-        losses = [float(loss) for block in blocks for loss in block.columns["loss"]]
+        losses = np.concatenate([block.columns["loss"] for block in blocks])
         seconds = time.perf_counter() - ready
-        note = f"{name}; set up in {1e3 * (ready - began):.1f} ms"
-        return Run(seconds=seconds, epochs=task.epochs, losses=losses, note=note)
+        note = f"{code}; set up in {1e3 * (ready - began):.1f} ms"
+        return Run(seconds=seconds, epochs=task.epochs, losses=losses.tolist(), note=note)
 
     return run
+
+
+def chosen(training: Training, data: Data) -> Choice:
+    """The code that a worker takes for such a job when it comes again."""
+    try:
+        return choose(training, data, unrolled=True)
+    except ValueError:
+        return choose(training, data)
 
 
 def in_turn(task: Task) -> Callable[[], Run]:
