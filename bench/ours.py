@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backpropd.engine import Data, Network, Training, TrainingState, fit
-from backpropd.engine.kernels import Choice, choose
+from backpropd.engine import Data, Network, Training, TrainingState, fit, fit_many
+from backpropd.engine.kernels import Choice, choose, choose_many
 from backpropd.engine.training import Course
 from backpropd.spec.base import parse
 from backpropd.spec.build import build_network, build_training
@@ -95,9 +95,9 @@ def start(network: Network, task: Task) -> TrainingState:
 
 
 def prepare(task: Task) -> Callable[[], Run]:
-    """A run of the whole task; of a swarm, until all are trained at once, one after the other."""
+    """A run of the whole task."""
     if task.networks > 1:
-        return in_turn(task)
+        return at_once(task)
     training, data = built(task)
     choice = chosen(training, data)
     code = f"{choice.kernel}{', for this shape alone' if choice.takes_own else ''}"
@@ -124,15 +124,29 @@ def chosen(training: Training, data: Data) -> Choice:
         return choose(training, data)
 
 
-def in_turn(task: Task) -> Callable[[], Run]:
-    """Every network of a swarm by itself."""
-    runs = [prepare(task.network(number)) for number in range(task.networks)]
+def at_once(task: Task) -> Callable[[], Run]:
+    """A swarm, from its networks' states to their ends, packing them into lanes included."""
+    tasks = [task.network(number) for number in range(task.networks)]
+    pairs = [built(each) for each in tasks]
+    trainings, data = [training for training, _ in pairs], pairs[0][1]
+    plan = choose_many(trainings, data)
 
     def run() -> Run:
-        each = [one() for one in runs]
-        seconds = sum(one.seconds for one in each)
-        losses = each[0].losses
-        return Run(seconds=seconds, epochs=task.epochs, losses=losses, note="one after the other")
+        states = [start(t.network, each) for t, each in zip(trainings, tasks, strict=True)]
+        began = time.perf_counter()
+        (blocks,) = fit_many(
+            trainings,
+            data,
+            states,
+            enough=lambda: False,
+            mark=None,
+            plan=plan,
+            threads=task.threads,
+        )
+        seconds = time.perf_counter() - began
+        losses = blocks[0].columns["loss"].tolist()
+        note = f"{plan.choices[0].kernel}, {task.threads} threads"
+        return Run(seconds=seconds, epochs=task.epochs, losses=losses, note=note)
 
     return run
 

@@ -14,6 +14,7 @@ from backpropd.engine.activations import ACTIVATIONS, Activation
 from backpropd.engine.gradient_check import check_gradient, gradient_of
 from backpropd.engine.initializers import INITIALIZERS, Initializer
 from backpropd.engine.losses import LOSSES, Loss
+from backpropd.engine.many import fit_many
 from backpropd.engine.metrics import METRICS, Metric
 from backpropd.engine.network import Layer, Network, Pass, evaluate
 from backpropd.engine.normalizations import NORMALIZATIONS, Normalization
@@ -82,6 +83,7 @@ __all__ = [
     "evaluate",
     "fault_of_trace",
     "fit",
+    "fit_many",
     "gradient_of",
     "trace_step",
 ]

@@ -35,6 +35,12 @@ class Stopping:
     monitor: str  # a column of the history
     monitor_grows: bool  # whether more of it is better
 
+    @property
+    def any(self) -> bool:
+        """Whether there is a rule at all."""
+        rules = (self.loss_below, self.error_below, self.updates, self.patience)
+        return any(rule is not None for rule in rules)
+
     def verdict(self, row: Mapping[str, float], memory: Patience, *, updates: int) -> str | None:
         """The reason to stop after an epoch with these results, or None; updates `memory`."""
         if self.loss_below is not None and row["loss"] < self.loss_below:

@@ -7,7 +7,7 @@ cancel, pause, heartbeat, history and snapshots belong to whoever turns the cran
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -125,16 +125,52 @@ def fit(
     """
     run = Course if plan is None else plan.course
     course = run(training, data, state)
-    if state.ended in (None, "epochs"):
-        course.go_on()
+    go_on(training, state)
     if state.ended is not None:
-        yield course.block(course.no_rows(), 0)
+        yield block_of(state, no_rows(course.columns), 0)
     while state.ended is None:
         columns, presented = course.stretch(enough, mark)
-        if state.ended and training.restore_best and state.best_theta is not None:
-            state.epoch_theta[:] = state.theta  # for who goes on from here
-            state.theta[:] = state.best_theta
-        yield course.block(columns, presented)
+        restore_best(training, state)
+        yield block_of(state, columns, presented)
+
+
+def columns_of(training: Training, data: Data) -> list[str]:
+    """What a training tells of every epoch."""
+    columns = list(Tally(training.metrics, training.network.outputs).columns)
+    if data.validation_inputs is not None:
+        columns += [f"val_{name}" for name in columns]
+    return columns + (statistics_columns(training.network) if training.statistics else [])
+
+
+def no_rows(columns: Iterable[str]) -> Columns:
+    """No epoch at all."""
+    return {name: np.empty(0) for name in columns}
+
+
+def block_of(state: TrainingState, columns: Columns, samples: int) -> Block:
+    """The finished epochs; the last of them is the state's, or the diverged one."""
+    epochs = len(columns["loss"])
+    last = state.epoch + (state.ended == "diverged" and bool(epochs))
+    return Block(last - epochs + 1, columns, samples, state)
+
+
+def go_on(training: Training, state: TrainingState) -> None:
+    """End where all epochs are done; where more are asked for than at first, go on exactly."""
+    if state.ended not in (None, "epochs"):
+        return
+    if state.epoch >= training.epochs:
+        state.ended = "epochs"
+    elif state.ended == "epochs":
+        state.ended = None
+        if training.restore_best and state.best_theta is not None:
+            state.theta[:] = state.epoch_theta
+
+
+def restore_best(training: Training, state: TrainingState) -> None:
+    """At the end of a run that asks for it, take the best epoch's weights."""
+    if state.ended and training.restore_best and state.best_theta is not None:
+        state.epoch_theta[:] = state.theta  # for who goes on from here
+        state.theta[:] = state.best_theta
 
 
 class Course:
@@ -153,23 +189,9 @@ class Course:
         self.interrupted = False
         self.seen: Pass | None = None  # of the last batch
         self.tally = Tally(training.metrics, self.network.outputs)
-        self.columns = list(self.tally.columns)
-        if data.validation_inputs is not None:
-            self.columns += [f"val_{name}" for name in self.columns]
-        if training.statistics:
-            self.columns += statistics_columns(self.network)
+        self.columns = columns_of(training, data)
         if state.batch:
             self.order = self._drawn()
-
-    def go_on(self) -> None:
-        """End where all epochs are done; where more are asked for than at first, go on exactly."""
-        state, training = self.state, self.training
-        if state.epoch >= training.epochs:
-            state.ended = "epochs"
-        elif state.ended == "epochs":
-            state.ended = None
-            if training.restore_best and state.best_theta is not None:
-                state.theta[:] = state.epoch_theta
 
     def stretch(
         self, enough: Callable[[], bool], mark: Callable[[int], bool] | None
@@ -187,10 +209,6 @@ class Course:
             if row is None or state.ended or marked or self.interrupted:
                 columns = {name: np.array([r[name] for r in rows], float) for name in self.columns}
                 return columns, presented
-
-    def no_rows(self) -> Columns:
-        """No epoch at all."""
-        return {name: np.empty(0) for name in self.columns}
 
     def advance(self, enough: Callable[[], bool]) -> tuple[dict[str, float] | None, int]:
         """Train to the end of the epoch, or until `enough`; the epoch's row if it is finished."""
@@ -215,12 +233,6 @@ class Course:
         if self.network.random:
             state.noise = dict(self.noise_rng.bit_generator.state)
         return row, presented
-
-    def block(self, columns: Columns, samples: int) -> Block:
-        """The finished epochs; the last of them is the state's, or the diverged one."""
-        epochs = len(columns["loss"])
-        last = self.state.epoch + (self.state.ended == "diverged" and bool(epochs))
-        return Block(last - epochs + 1, columns, samples, self.state)
 
     def _begin_epoch(self) -> None:
         self.state.sums = self.tally.zeros()

@@ -7,5 +7,6 @@ code trains.
 """
 
 from backpropd.engine.kernels.plan import KERNELS, Choice, choose, preload
+from backpropd.engine.kernels.sweep import Sweep, choose_many
 
-__all__ = ["KERNELS", "Choice", "choose", "preload"]
+__all__ = ["KERNELS", "Choice", "Sweep", "choose", "choose_many", "preload"]

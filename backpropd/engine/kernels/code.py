@@ -108,7 +108,9 @@ class Writer:
         given: Mapping[int, str],
         ways: Sequence[tuple[Sequence[tuple[int, bool]], Sequence[Out]]],
     ) -> str:
-        """A function of one vector, along whichever way the answers lead."""
+        """A function of one vector, along the way of the answers; across, of each lane's own."""
+        if self.across:
+            return _function(name, signature, self._blended(ways, loads, given))
         return _function(name, signature, self._ways(list(ways), 0, loads, given))
 
     def moments(self, name: str) -> str:
@@ -143,6 +145,38 @@ class Writer:
                 lines.append(f"if c[{place} * LANES] {sign} 0:")
                 lines += [INDENT + line for line in self._ways(chosen, depth + 1, loads, given)]
         return lines
+
+    def _blended(
+        self,
+        ways: Sequence[tuple[Sequence[tuple[int, bool]], Sequence[Out]]],
+        loads: Mapping[int, tuple[str, str]],
+        given: Mapping[int, str],
+    ) -> list[str]:
+        """All ways, and of each lane's results those that its own answers lead to."""
+        body = _Body(self, loads, given)
+        unchanged = {place: node for node, place in loads.items()}
+        places = dict.fromkeys((out.array, out.offset) for _, outs in ways for out in outs)
+
+        def value(left: list[Any], depth: int, place: tuple[str, str]) -> str:
+            asked, outs = left[0]
+            if len(asked) == depth:
+                nodes = {(out.array, out.offset): out.node for out in outs}
+                return body.of(nodes[place] if place in nodes else unchanged[place])
+            condition = asked[depth][0]
+            yes, no = (
+                value(chosen, depth + 1, place) if chosen else ""
+                for chosen in (
+                    [way for way in left if way[0][depth] == (condition, answer)]
+                    for answer in (True, False)
+                )
+            )
+            if yes == no or not (yes and no):
+                return yes or no
+            number = self.numbers.place(self.numbers.moments, condition)
+            return f"where(not_equal(load(c, {number} * LANES), splat(0.0)), {yes}, {no})"
+
+        body.stores += [f"store({a}, {at}, {value(list(ways), 0, (a, at))})" for a, at in places]
+        return [*body.lines, *body.stores] or ["pass"]
 
     def _plain(self, number: int, known: dict[int, str], lines: list[str]) -> str:
         node = self.graph.nodes[number]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # needs Numba
     from backpropd.engine.kernels.course import Module
 
 PLAIN, ONLINE, FUSED, BLAS = KERNELS = ("plain", "online", "fused", "blas")
+SWARM = "swarm"  # of many networks at once, which `fit_many` trains
 NARROW = 128  # widest layer of the online kernel
 BLAS_PRODUCTS = 1_000_000  # multiplications of a batch from which BLAS is faster
 WORTH_UPDATES = 10_000_000  # from which compiling for one shape saves what it takes
@@ -48,6 +49,8 @@ class Choice:
         """A run of `fit` by this kernel."""
         if self.module is None:
             return Course(training, data, state)
+        if self.kernel == SWARM:
+            raise ValueError("swarms are trained by fit_many")
         if self.kernel == BLAS:
             from backpropd.engine.kernels.blas import BlasCourse
 

@@ -16,18 +16,28 @@ def high_product(a, b):
 
 
 @inlined
-def next_64(rng):
-    """The next 64 bits: a step of the state, then XSL RR of it."""
-    high, low = rng[0], rng[1]
+def stepped(high, low, inc_high, inc_low):
+    """The state after this one."""
     m_high, m_low = U64(2549297995355413924), U64(4865540595714422341)
     new_low = low * m_low
     new_high = high_product(low, m_low) + high * m_low + low * m_high
-    sum_low = new_low + rng[3]
+    sum_low = new_low + inc_low
     carry = U64(1) if sum_low < new_low else U64(0)
-    new_high = new_high + rng[2] + carry
-    rng[0], rng[1] = new_high, sum_low
-    x, turn = new_high ^ sum_low, new_high >> U64(58)
+    return new_high + inc_high + carry, sum_low
+
+
+@inlined
+def output(high, low):
+    """The 64 bits of a state: XSL RR of it."""
+    x, turn = high ^ low, high >> U64(58)
     return (x >> turn) | (x << ((U64(64) - turn) & U64(63)))
+
+
+@inlined
+def next_64(rng):
+    """The next 64 bits."""
+    rng[0], rng[1] = stepped(rng[0], rng[1], rng[2], rng[3])
+    return output(rng[0], rng[1])
 
 
 @inlined
@@ -46,20 +56,30 @@ def permute(rng, order):
     """What Generator.permutation(n) gives, into `order` (n,); Fisher & Yates.
 
     Draws are as many bits as a place needs, until they fit. One that does not fit swaps a place
-    with itself: no branch depends on chance, which no processor could foresee.
+    with itself: no branch depends on chance, which no processor could foresee. The state stays
+    in registers meanwhile: in memory each step would wait until the one before it is written.
     """
+    high, low, inc_high, inc_low = rng[0], rng[1], rng[2], rng[3]
+    has, left = rng[4], rng[5]
     for k in range(order.size):
         order[k] = k
     i, mask = order.size - 1, U64(1)
     while mask < U64(i):
         mask = (mask << U64(1)) | U64(1)
     while i > 0:
-        j = I64(next_32(rng) & mask)
+        if has != U64(0):
+            drawn, has = left, U64(0)
+        else:
+            high, low = stepped(high, low, inc_high, inc_low)
+            x = output(high, low)
+            drawn, left, has = x & U64(0xFFFFFFFF), x >> U64(32), U64(1)
+        j = I64(drawn & mask)
         fits = j <= i
         j = j if fits else i
         order[i], order[j] = order[j], order[i]
         i -= I64(fits)
         mask = mask >> U64(1) if (mask >> U64(1)) >= U64(i) else mask
+    rng[0], rng[1], rng[4], rng[5] = high, low, has, left
 
 
 @inlined
