@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="DEBUG, INFO, WARNING or ERROR."
     )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="Lines for people, or JSON for programs."
+    )
 
     @field_validator("rate_per_key")
     @classmethod

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import uuid
 
 from flask import Flask, Response, g, request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from backpropd import logs
 from backpropd.settings import Settings
 from backpropd.spec.limits import LIMITS
 from backpropd.store.database import Database
-from service import auth, documents, origins, problems, rates
+from service import auth, documents, metrics, origins, problems, rates
 from service.api import (
     catalog,
     datasets,
@@ -24,12 +26,15 @@ from service.api import (
     networks,
     trace,
     weights,
+    workers,
 )
 from service.bell import Bell
 from service.context import Context, attach
 from service.openapi import Document
 from service.requests import StrictRequest
 from service.web import pages
+
+log = logging.getLogger(__name__)
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SECURITY_HEADERS = {
@@ -61,6 +66,7 @@ def create_app(
     attach(app, Context(settings, database, bell or Bell(settings.broker_url)))
     problems.install(app)
     _install_headers(app)
+    metrics.install(app)
     rates.install(app)
     origins.install(app)
     for noun in (
@@ -74,6 +80,7 @@ def create_app(
         trace,
         catalog,
         keys,
+        workers,
         health,
     ):
         app.register_api(noun.api)
@@ -88,6 +95,8 @@ def _install_headers(app: Flask) -> None:
     def name_request() -> None:
         asked = request.headers.get("X-Request-Id", "")
         g.request_id = asked if REQUEST_ID.fullmatch(asked) else uuid.uuid4().hex
+        logs.unbind()
+        logs.bind(request_id=g.request_id)
 
     @app.before_request
     def refuse_encoded() -> None:
@@ -99,6 +108,19 @@ def _install_headers(app: Flask) -> None:
     @app.after_request
     def add_headers(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.get("request_id", "")
+        said = ("%s %s %d", request.method, request.path, response.status_code)
+        log.log(_level(response.status_code), *said, extra={"key": _key()})
         for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
         return response
+
+
+def _level(status: int) -> int:
+    """Reads, and requests that were refused, are told on demand: they come in floods."""
+    changed = request.method not in ("GET", "HEAD", "OPTIONS") and status < 400
+    return logging.INFO if changed or status >= 500 else logging.DEBUG
+
+
+def _key() -> str | None:
+    """Whose key the request came with, for the log."""
+    return g.principal.key_id if "principal" in g else None

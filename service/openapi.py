@@ -77,6 +77,8 @@ class Document(OpenAPI):
         self.spec_json["components"]["schemas"] |= _schemas_of(ASKED)
         networks = paths["/v1/networks"]["post"]["requestBody"]["content"]
         networks["application/json"] |= _example_of(NetworkSpec)
+        plain = {"text/plain": {"schema": {"type": "string"}}}
+        paths["/metrics"]["get"]["responses"]["200"]["content"] = plain
         history = paths["/v1/jobs/{job_id}/history"]["get"]["responses"]["200"]["content"]
         for kind in ("text/csv", "application/x-ndjson", "application/x-npz"):
             history[kind] = {"schema": {"type": "string", "format": "binary"}}

@@ -171,6 +171,12 @@ class KeyPath(BaseModel):
     key_id: Text = Field(description="key_...; not the key itself.")
 
 
+class WorkerPath(BaseModel):
+    """A worker."""
+
+    worker_id: Text = Field(description="As GET /v1/workers shows it.")
+
+
 class SnapshotPath(JobPath):
     """A snapshot of a job."""
 

@@ -548,3 +548,24 @@ class AuditList(Listed):
     """Acts, newest first."""
 
     data: list[ActOut]
+
+
+class WorkerOut(BaseModel):
+    """A worker that was seen lately."""
+
+    object: Literal["worker"]
+    id: str
+    host: str
+    version: str
+    queue: str
+    slots: int
+    draining: bool
+    jobs: list[str] = Field(description="The jobs that it trains.")
+    fenced_writes: int = Field(description="Writes not made because the lease was lost.")
+    seen_at: str
+
+
+class WorkerList(Listed):
+    """Workers, those seen last first."""
+
+    data: list[WorkerOut]

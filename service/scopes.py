@@ -68,6 +68,10 @@ SCOPES: dict[str, Scope | None] = {
     "POST /v1/keys/<key_id>/revoke": ADMIN,
     "POST /v1/keys/<key_id>/rotate": ADMIN,
     "GET /v1/audit": ADMIN,
+    "GET /v1/workers": ADMIN,
+    "POST /v1/workers/<worker_id>/drain": ADMIN,
+    "POST /v1/workers/<worker_id>/resume": ADMIN,
+    "GET /metrics": ADMIN,
 }
 
 

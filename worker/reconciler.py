@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from backpropd import logs
 from backpropd.bell import QUEUE
 from backpropd.failpoints import failpoint
 from backpropd.settings import Settings
@@ -132,8 +133,7 @@ class Ringer:
         """
         with self.database.read() as session:
             waiting = queueing.waiting(session, QUEUE)
-            slots = sum(worker.slots for worker in workers.live(session, QUEUE))
-            free = slots - len(leases.observed(session))
+            free = workers.slots(session, QUEUE) - len(leases.observed(session))
         if not waiting:
             return
         if free <= 0 and self.clock() - self.last_ring < RING_SECONDS:
@@ -167,9 +167,7 @@ def repeat(act: Callable[[], None], name: str, stop: threading.Event) -> None:
 def main() -> None:
     """Watch and ring until SIGTERM or SIGINT."""
     settings = Settings()
-    logging.basicConfig(
-        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logs.configure(settings)
     database = Database(settings.database_url)
     watch = Watch(database, lease_seconds=settings.lease_seconds)
     ringer = Ringer(database, ring=ring)

@@ -7,6 +7,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -21,7 +22,7 @@ from backpropd.spec.base import parse
 from backpropd.spec.build import build_network, build_training, generators, start
 from backpropd.spec.job import JobSpec
 from backpropd.spec.network import NetworkSpec
-from backpropd.store import datasets, descendants, leases, networks, snapshots
+from backpropd.store import datasets, descendants, leases, networks, snapshots, workers
 from backpropd.store.clock import now
 from backpropd.store.database import Database
 from backpropd.store.errors import Busy, Corrupt, Fenced
@@ -69,7 +70,8 @@ class Runner:
             with threadpool_limits(limits=self.settings.threads):
                 self._run(lease, job)
         except Fenced:
-            log.info("job %s: attempt %d was fenced off", lease.job_id, lease.attempt)
+            log.warning("job %s: attempt %d was fenced off", lease.job_id, lease.attempt)
+            self._count_fenced(job)
         except Busy:
             # Nothing could be read to begin with. The lease goes stale and somebody else tries.
             log.warning("job %s: the database did not answer", lease.job_id)
@@ -86,6 +88,11 @@ class Runner:
         except Exception as error:
             log.exception("job %s: attempt %d failed", lease.job_id, lease.attempt)
             self._stumble(lease, error)
+
+    def _count_fenced(self, job: JobRow) -> None:
+        """For the operator's view; best effort."""
+        with suppress(Busy), self.database.write() as session:
+            workers.count_fenced(session, job.worker_id or "")
 
     def _run(self, lease: Lease, job: JobRow) -> None:
         self.alive()

@@ -17,12 +17,14 @@ from typing import Any
 from billiard.exceptions import WorkerLostError
 from celery import Task
 from celery.signals import (
+    setup_logging,
     task_failure,
     worker_process_init,
     worker_ready,
     worker_shutting_down,
 )
 
+from backpropd import logs
 from backpropd.bell import QUEUE, TASK
 from backpropd.engine.kernels import preload
 from backpropd.failpoints import failpoint
@@ -44,7 +46,7 @@ OOM_SCORE = "500"  # if the system must kill somebody, a job can be rescued
 # A child that has not come back from the arithmetic for so long hangs, with the lock of the
 # interpreter held, maybe; it is killed from a thread of its own, and its job is rescued.
 WATCHDOG_SECONDS = 60
-SEEN_SECONDS = 10
+SEEN_SECONDS = 5  # also for how long an operator's wish to drain may go unheard
 # Celery is woken when a dying child's pipe closes, often a moment before the child can be waited
 # for; it then takes it for alive, and would look again only after 5 seconds.
 LOOK_SECONDS = 1
@@ -107,10 +109,12 @@ def work(task: Task) -> None:
         return
     failpoint("after_claim")
     lease, job = claimed
+    logs.bind(job_id=lease.job_id)
     log.info("job %s: attempt %d begins", lease.job_id, lease.attempt)
     try:
         here.runner.run(lease, job)
     finally:
+        logs.unbind()
         faulthandler.cancel_dump_traceback_later()
     ring_if_waiting(here.database)
 
@@ -157,22 +161,22 @@ def on_fork(**_: Any) -> None:
 @worker_ready.connect
 def on_ready(sender: Any, **_: Any) -> None:
     """Say that this worker is here, now and every few seconds; look after its children."""
-    sender.timer.call_repeatedly(SEEN_SECONDS, show)
+    sender.timer.call_repeatedly(SEEN_SECONDS, show, (sender,))
     if sender.controller.use_eventloop:
         sender.timer.call_repeatedly(LOOK_SECONDS, sender.pool.maintain_pool)
     else:  # a thread of the pool looks; it then waits for 10 seconds for what a child may have said
         sender.pool._pool.lost_worker_timeout = LOOK_SECONDS
-    show()
+    show(sender)
     if _has_kernels:
         global _warming  # noqa: PLW0603 - one a worker
         _warming = warming.start()
 
 
-def show() -> None:
-    """Write this worker down as seen now."""
+def show(consumer: Any) -> None:
+    """Write this worker down as seen now, and do what its operator wishes."""
     try:
         with parents_database() as database, database.write() as session:
-            workers.seen(
+            wanted = workers.seen(
                 session,
                 WORKER_ID,
                 host=socket.gethostname(),
@@ -182,6 +186,19 @@ def show() -> None:
             )
     except Busy:
         log.warning("the database did not answer; this worker is not listed")
+        return
+    if wanted is not drain.asked():
+        drain_as_asked(consumer, wanted)
+
+
+def drain_as_asked(consumer: Any, wanted: bool) -> None:
+    """Stop listening for bells and hand back what is held, or listen again."""
+    log.warning("an operator wants this worker %s", "drained" if wanted else "to take jobs again")
+    if wanted:
+        consumer.cancel_task_queue(QUEUE)
+    else:
+        consumer.add_task_queue(QUEUE)
+    drain.ask(wanted)
 
 
 @worker_shutting_down.connect
@@ -190,6 +207,12 @@ def on_going_down(**_: Any) -> None:
     drain.begin()
     if _warming is not None:
         _warming.kill()
+
+
+@setup_logging.connect
+def on_logging(**_: Any) -> None:
+    """Our form of log for Celery too."""
+    logs.configure(settings)
 
 
 @task_failure.connect

@@ -102,7 +102,7 @@ def starts_at(session: Session, job: JobRow, place: int | None) -> datetime | No
     """
     if place is None:
         return None
-    slots = sum(worker.slots for worker in workers.live(session, job.queue))
+    slots = workers.slots(session, job.queue)
     if not slots:
         return None
     running = _remaining(session, job.queue)

@@ -10,6 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from backpropd.spec.limits import LIMITS
 from backpropd.store.errors import Busy
 from backpropd.store.migrate import WrongSchema, check_schema
+from service import metrics
 from service.answers import answer, resource
 from service.context import context, database
 from service.parameters import NoQuery
@@ -44,6 +45,12 @@ def _database_check() -> str:
     except WrongSchema:
         return "another schema: run `backpropd migrate`"
     return "ok"
+
+
+@api.get("/metrics", summary="Read the metrics", responses={200: None})
+def get_metrics(query: NoQuery) -> Response:
+    """What an operator watches, as Prometheus reads it."""
+    return metrics.page(database(), context().bell.ping)
 
 
 @api.get("/v1/limits", summary="Read the limits", responses={200: LimitsOut})

@@ -44,7 +44,7 @@ def test_every_post_but_a_wish_says_what_its_body_is(document: dict[str, Any]) -
         if "requestBody" not in item.get("post", {"requestBody": None})
     }
 
-    assert {"cancel", "pause", "resume", "retry", "revoke"} == without
+    assert {"cancel", "drain", "pause", "resume", "retry", "revoke"} == without
 
 
 @pytest.mark.parametrize(

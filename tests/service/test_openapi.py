@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from werkzeug.test import TestResponse
 
+from backpropd.store import workers
 from tests.jobs import MAZUR, iris_job, mazur_job
 from tests.service.client import PROBLEM
 from tests.service.conftest import Service, key_of
@@ -114,6 +115,11 @@ CALLS = [
     Call("POST /v1/trace", options=body(STEP)),
     Call("POST /v1/trace", options=body({"job": "{job_id}"})),
     Call("POST /v1/trace", 422, options=body({})),
+    Call("GET /metrics"),
+    Call("GET /v1/workers"),
+    Call("POST /v1/workers/{worker_id}/drain", 202),
+    Call("POST /v1/workers/{worker_id}/resume", 202),
+    Call("POST /v1/workers/{worker_id}/drain", 404, ids={"worker_id": "nobody"}),
     Call("GET /v1/whoami"),
     Call("GET /v1/whoami", 401),
     Call("POST /v1/keys/{key_id}/rotate", 201, options=body({"overlap_seconds": 60})),
@@ -139,6 +145,13 @@ def diverging() -> dict[str, Any]:
     }
 
 
+def worker_of(service: Service) -> str:
+    """A worker that is there."""
+    with service.database.write() as session:
+        workers.seen(session, "w", host="here", version="1", queue="cpu", slots=1)
+    return "w"
+
+
 def stored(service: Service) -> dict[str, str]:
     """What the calls need, and its ids."""
     job = service.trained(iris_job() | {"history": {"layers": True}})
@@ -150,6 +163,7 @@ def stored(service: Service) -> dict[str, str]:
         "network_id": job["network_id"],
         "dataset_id": job["dataset_id"],
         "snapshot": "final",
+        "worker_id": worker_of(service),
         "waiting": service.submit(mazur_job())["id"],
         "diverged": diverged["id"],
         # A key, at the end: from then on nothing is answered without one.

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from backpropd.client import Problem
@@ -66,6 +67,26 @@ def test_a_killed_workers_job_ends_with_the_same_bits(stack: Stack, victim: str)
     assert job["attempt"] > 1
     assert final(undisturbed) == final(job)
     assert stack.client.history(job["id"])["epoch"] == list(range(1, 2001))
+
+
+def test_an_operator_drains_a_worker_over_http(stack: Stack) -> None:
+    """
+    The job is handed back, uncharged, and waits; and goes on when the worker may.
+    """
+    job = stack.client.submit(iris_job(epochs=200_000))
+    wait_until(lambda: stack.client.job(job["id"])["status"] == "running")
+    workers = httpx.get(f"{stack.address}/v1/workers").json()["data"]
+    (holder,) = [worker["id"] for worker in workers if worker["jobs"] == [job["id"]]]
+    path = f"{stack.address}/v1/workers/{holder}"
+
+    httpx.post(f"{path}/drain")
+    wait_until(lambda: stack.client.job(job["id"])["status"] == "queued")
+    httpx.post(f"{path}/resume")
+    wait_until(lambda: stack.client.job(job["id"])["status"] == "running")
+    reasons = [move["reason"] for move in stack.client.job(job["id"])["transitions"]]
+    stack.client.cancel(job["id"])
+
+    assert ["submitted", "attempt 1", "its worker goes down", "attempt 2"] == reasons
 
 
 def test_a_killed_supervisor_leaves_no_orphan(tmp_path: Path) -> None:

@@ -101,6 +101,14 @@ class JobEventRow(Owned, Base):
     """Something that happened to a job; written in the transaction of the change itself."""
 
     __tablename__ = "job_event"
+    __table_args__ = (
+        Index(
+            "ix_job_event_rescue",
+            "at",
+            sqlite_where=text("actor = 'reconciler'"),
+            postgresql_where=text("actor = 'reconciler'"),
+        ),
+    )
 
     job_id: Mapped[str] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"), primary_key=True)
     seq: Mapped[int] = mapped_column(primary_key=True)  # 1, 2, 3, ... of the job

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from sqlalchemy import BigInteger, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backpropd.store.tables.base import Base, Owned
@@ -20,3 +21,7 @@ class WorkerRow(Owned, Base):
     queue: Mapped[str]
     slots: Mapped[int]
     seen_at: Mapped[datetime]
+    # An operator's wish: take no job, and hand back what is held.
+    draining: Mapped[bool] = mapped_column(server_default=false())
+    # Writes that came after the lease was lost, and were not made.
+    fenced: Mapped[int] = mapped_column(BigInteger, server_default="0")
