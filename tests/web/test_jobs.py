@@ -137,6 +137,27 @@ def test_zooming_fetches_the_finer_level(page: Page, stack: Stack) -> None:
     expect(page.locator(".tools .hint")).to_have_text("epochs 1 to 20,000")
 
 
+def test_a_loss_of_many_decades_is_drawn(page: Page, stack: Stack) -> None:
+    """
+    Mazur's example with biases that learn comes to 1e-30 and less.
+    """
+    job = mazur_job(
+        epochs=300_000, kernel="compiled", optimizer={"name": "sgd", "learning_rate": 5}
+    )
+    job["network"] = {
+        **job["network"],
+        "layers": [{**layer, "train_biases": True} for layer in job["network"]["layers"]],
+    }
+    made = stack.finished(stack.client.submit(job))
+    assert made["metrics"]["loss"]["min"] < 1e-20
+    page.goto(f"/jobs/{made['id']}")
+    expect(page.locator(CURVE)).to_have_attribute("data-points", re.compile(r"\d+"))
+    page.get_by_label("logarithmic").uncheck()
+    page.get_by_label("logarithmic").check()
+    page.get_by_role("button", name="Zoom in").click()
+    expect(page.locator(CURVE)).to_have_attribute("data-fine", "true")
+
+
 @pytest.fixture(scope="module")
 def flowers(stack: Stack) -> dict[str, Any]:
     """A job of iris that is through; its name would do harm where it is taken for markup."""
@@ -248,6 +269,26 @@ def test_states_are_told_apart_in_the_list(page: Page, stack: Stack) -> None:
     expect(page.locator("main")).to_contain_text("No job is like that.")
     page.get_by_label("state").select_option("")
     expect(page.locator(".jobs tbody tr").first).to_be_visible()
+
+
+def test_jobs_are_found_by_a_filter_and_its_faults_are_shown(
+    page: Page, stack: Stack, flowers: dict[str, Any], watched: Watched
+) -> None:
+    watched.forgiven = ("400",)
+    stack.finished(stack.client.submit(mazur_job(epochs=2) | {"name": "found"}))
+    page.goto("/")
+    field = page.get_by_label("filter")
+    field.fill('name = "found" and training.epochs < 3')
+    field.press("Enter")
+    expect(page.locator(".jobs tbody tr")).to_have_count(1)
+    expect(page.locator(".jobs tbody")).to_contain_text("found")
+    field.fill('name = "found" an')
+    field.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("At character 16")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    field.fill("")
+    field.press("Enter")
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_an_unknown_job_and_an_unknown_page_say_so(page: Page, watched: Watched) -> None:

@@ -77,6 +77,24 @@ function show(plot, { range, whole }) {
   if (plot && Number.isFinite(min)) plot.setScale("x", { min, max: Math.max(max, min + 1) });
 }
 
+const MOST_TICKS = 8;
+
+/** Where a logarithmic axis is marked. uPlot's own search for it never ends below some 1e-16. */
+function decades(min, max) {
+  const [low, high] = [Math.floor(Math.log10(min)), Math.ceil(Math.log10(max))];
+  const apart = Math.max(1, Math.ceil((high - low) / MOST_TICKS));
+  const heads = high - low <= 3 ? [1, 2, 5] : [1];
+  const ticks = [];
+  for (let power = low; power <= high; power += apart)
+    for (const head of heads) ticks.push(Number(`${head}e${power}`));
+  return ticks.filter((each) => each >= min && each <= max);
+}
+
+const LOG_AXIS = {
+  splits: (plot, axis, min, max) => decades(min, max),
+  filter: (plot, ticks) => ticks,
+};
+
 function colourOf(k) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--series-${(k % COLOURS) + 1}`);
 }
@@ -93,7 +111,7 @@ function optionsOf(size, series, log, now) {
     },
     axes: [
       { ...axis, values: (_, ticks) => ticks.map((each) => each.toLocaleString("en")) },
-      { ...axis, size: 66, values: (_, ticks) => ticks.map((each) => (each === null ? "" : short(each, 3))) },
+      { ...axis, ...(log ? LOG_AXIS : {}), size: 66, values: (_, ticks) => ticks.map((each) => (each === null ? "" : short(each, 3))) },
     ],
     series: [
       { label: "epoch", value: (_, x) => x?.toLocaleString("en") ?? "–" },

@@ -1,5 +1,5 @@
 // Jobs: what is queued, what learns, what is done; and the way to everything else.
-import { ask, ended, get, pause, post, repeat } from "../api.js";
+import { ended, get, pause, post, repeat } from "../api.js";
 import { Sparkline } from "../chart.js";
 import { Fault, Heading, Link, Status, html, navigate, useAsync, useRef, useState } from "../elements.js";
 import { ago, count, number, short } from "../format.js";
@@ -103,7 +103,8 @@ function Search({ query, error }) {
     event.preventDefault();
     go({ filter: text.trim() });
   };
-  const wrong = error?.at?.("/filter")[0];
+  const fault = error?.errors?.find(({ pointer }) => pointer === "/filter");
+  const wrong = fault && `At character ${fault.position}: ${fault.detail}`;
   return html`<form class="fields search" onSubmit=${submit} role="search">
     <label class="field">
       <span>state</span>
