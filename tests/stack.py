@@ -22,13 +22,13 @@ FAST = {
 
 
 class Stack:
-    """A `backpropd up` on a free port."""
+    """A `backpropd up`, on a free port unless one is given."""
 
-    def __init__(self, data: Path, **environment: str) -> None:
+    def __init__(self, data: Path, *, port: str = "0", **environment: str) -> None:
         """Over this folder, with these settings besides the fast ones."""
         own = {k: v for k, v in os.environ.items() if not k.startswith("BACKPROPD_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "backpropd.cli", "up", "--port", "0", "--data", str(data)],
+            [sys.executable, "-m", "backpropd.cli", "up", "--port", port, "--data", str(data)],
             stdout=subprocess.PIPE,
             text=True,
             env=own | FAST | {"BACKPROPD_CHECKPOINT_SECONDS": "0.2"} | environment,

@@ -1,6 +1,17 @@
 """The command line: `backpropd up`, the processes it starts, and what a person does with them."""
 
-from backpropd.cli import demo, keys, parts, processes, up  # noqa: F401 - each registers its commands
+from backpropd.cli import (  # noqa: F401 - each registers its commands
+    definitions,
+    demo,
+    jobs,
+    keys,
+    parts,
+    processes,
+    results,
+    train,
+    up,
+    watch,
+)
 from backpropd.cli.app import app
 
 

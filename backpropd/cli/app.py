@@ -13,16 +13,25 @@ from backpropd.settings import Settings
 from backpropd.store import keys
 from backpropd.store.database import Database
 
+# Exit statuses beside 0, which is that what was asked for is done.
+REFUSED = 1  # by the server, or by what the job came to
+USAGE = 2  # the command line means nothing
+UNREACHABLE = 3  # no server answers
+INTERRUPTED = 130  # by Ctrl-C, as shells have it
+
 app = typer.Typer(
     name="backpropd",
     help="A training service for feed-forward networks.",
+    epilog=(
+        "Exit status: 0 done; 1 refused, or the job did not succeed; 2 the command means nothing; "
+        "3 no server answers (or, for up, its folder or port is taken); 130 interrupted."
+    ),
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 
-def refuse(sentence: str, *, code: int = 1) -> NoReturn:
+def refuse(sentence: str, *, code: int = REFUSED) -> NoReturn:
     """Say why not, on stderr, and leave."""
     print(f"backpropd: {sentence}", file=sys.stderr, flush=True)
     raise typer.Exit(code)

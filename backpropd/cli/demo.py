@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import plotext
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from backpropd.cli.app import app
+from backpropd.cli.curves import curves_of, drawn
 from backpropd.client import Client
 from backpropd.data.builtin import builtin
 
@@ -142,7 +142,7 @@ def train_iris(client: Client, console: Console) -> None:
     job = watch(client, console, client.submit(iris_job(dataset["id"])))
 
     curves = client.history(job["id"], metrics=["loss", "val_loss"], points=200)
-    draw(curves)
+    print(drawn(curves_of(curves), title="cross-entropy by epoch"))
     accuracy = job["final"]["val_accuracy"]
     console.print(f"Validation accuracy with the final weights: {accuracy:.1%}")
     predicted = client.predict(job["id"], flowers)["classes"]
@@ -225,15 +225,3 @@ def print_weights(console: Console, weights: dict[str, Any]) -> None:
         rows = values if isinstance(values[0], list) else [values]
         table.add_row(name, "\n".join("  ".join(f"{value: .9f}" for value in row) for row in rows))
     console.print(table)
-
-
-def draw(curves: dict[str, Any]) -> None:
-    """Training and validation loss in the terminal."""
-    plotext.clear_figure()
-    plotext.theme("clear")
-    plotext.plot_size(96, 20)
-    for name, marker in (("loss", "dot"), ("val_loss", "braille")):
-        plotext.plot(curves["epoch"], curves["series"][name], label=name, marker=marker)
-    plotext.title("cross-entropy by epoch")
-    # The theme has no colours, but escape sequences all the same, which a log would keep.
-    print(plotext.uncolorize(plotext.build()))

@@ -1,6 +1,9 @@
-"""The Python client: the HTTP contract, one method an operation."""
+"""The Python client: the HTTP contract, one method an operation, and jobs in the hand."""
 
 from backpropd.client.client import Client
+from backpropd.client.history import History
+from backpropd.client.job import Job, Unsuccessful
+from backpropd.client.prediction import Prediction
 from backpropd.client.problems import Problem
 
-__all__ = ["Client", "Problem"]
+__all__ = ["Client", "History", "Job", "Prediction", "Problem", "Unsuccessful"]

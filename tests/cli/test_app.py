@@ -17,7 +17,11 @@ from backpropd.settings import Settings
 from tests.system.apart import free_port
 
 WIDE = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}  # no sentence is broken or coloured
-COMMANDS = ["api", "demo", "keys", "migrate", "parts", "reconcile", "up", "worker"]
+COMMANDS = [
+    *["api", "cancel", "compare", "datasets", "demo", "export", "jobs", "keys", "migrate"],
+    *["networks", "parts", "pause", "predict", "reconcile", "resume", "show", "trace", "train"],
+    *["up", "watch", "weights", "worker"],
+]
 PROCESSES = ["api", "worker", "reconcile", "migrate"]
 
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import io
-import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,83 +11,13 @@ import httpx
 import numpy as np
 import pytest
 from flask import Flask, Response
-from werkzeug.serving import make_server
 
 from backpropd.client import Client, Problem
-from backpropd.settings import Settings
-from backpropd.store.database import Database
-from service.app import create_app
-from service.bell import Bell
-from tests.jobs import MAZUR, Fake, claim, iris_job, mazur_job, runner
+from tests.client.place import Place, serving
+from tests.jobs import MAZUR, claim, iris_job, mazur_job, runner
 from tests.system.apart import free_port
 
 CSV = b"a,b,kind\n" + b"".join(b"%d,%d,%s\n" % (i, i % 3, b"xy"[i % 2 :][:1]) for i in range(12))
-
-
-class SilentBell(Bell):
-    """Wakes nobody: the tests run the jobs themselves."""
-
-    def __init__(self) -> None:
-        pass
-
-    def ring(self) -> None:
-        pass
-
-
-@contextmanager
-def serving(app: Flask) -> Iterator[str]:
-    """The address of a server in a thread."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@dataclass(frozen=True)
-class Place:
-    """A client, and the database behind the service it speaks to."""
-
-    client: Client
-    database: Database
-
-    def train(self) -> None:
-        """Run the best waiting job to its end, as a worker does."""
-        runner(self.database, clock=Fake(1e-6)).run(*claim(self.database))
-
-    def trained(self, job: dict[str, Any]) -> dict[str, Any]:
-        """A job that is through."""
-        job = self.client.submit(job)
-        self.train()
-        return self.client.job(job["id"])
-
-
-@pytest.fixture(scope="module")
-def place(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A service on SQLite that all tests share."""
-    file = tmp_path_factory.mktemp("client") / "client.sqlite"
-    shutil.copy(sqlite_template, file)
-    database = Database(f"sqlite:///{file}")
-    app = create_app(Settings(), database=database, bell=SilentBell())
-    with serving(app) as address, Client(address, timeout=30) as client:
-        yield Place(client, database)
-    database.dispose()
-
-
-@pytest.fixture(scope="module")
-def client(place: Place) -> Client:
-    """A client of that service."""
-    return place.client
-
-
-@pytest.fixture(scope="module")
-def iris(place: Place) -> dict[str, Any]:
-    """A job that is through."""
-    return place.trained(iris_job() | {"history": {"layers": True}})
 
 
 def test_a_definition_is_stored_and_named_in_a_job(place: Place) -> None:
