@@ -8,7 +8,7 @@ COPY service service
 COPY worker worker
 COPY migrations migrations
 RUN python -m venv /opt/backpropd \
-    && /opt/backpropd/bin/pip install --no-cache-dir '.[postgres]'
+    && /opt/backpropd/bin/pip install --no-cache-dir '.[export,parquet,postgres]'
 
 FROM python:3.13-slim
 # No shell, no home, no right to write anywhere but /tmp: training needs none of them.

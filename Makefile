@@ -25,7 +25,7 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	@# Setuptools warns of every editable installation at length; there is nothing to be done.
-	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable '.[embedded,kernels,postgres]' --group dev
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable '.[embedded,export,kernels,parquet,postgres]' --group dev
 	@touch $(READY)
 
 demo: $(READY) ## start the stack, train Mazur's network and iris over HTTP, show it all, stop the stack

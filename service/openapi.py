@@ -10,10 +10,16 @@ from flask_openapi3 import Info, OpenAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from backpropd.data.files import MEDIA_TYPES
+from backpropd.export.weights import FORMATS
+from backpropd.spec.dataset import InlineDatasetSpec, UploadSpec
 from backpropd.spec.job import JobSpec
 from backpropd.spec.network import NetworkSpec
+from backpropd.spec.predict import PredictSpec
 from backpropd.spec.trace import JobTraceSpec, NetworkTraceSpec
 from service import problems, scopes
+from service.parameters import PredictQuery
+from service.uploads import READING
 
 BEARER: dict[str, Any] = {"bearer": {"type": "http", "scheme": "bearer"}}
 DESCRIPTION = (
@@ -21,7 +27,15 @@ DESCRIPTION = (
     "epoch kept. Refusals are RFC 9457 problem documents that name every fault at once."
 )
 REFERENCE = "#/components/schemas/{model}"
-ASKED = (NetworkSpec, JobSpec, NetworkTraceSpec, JobTraceSpec)
+ASKED = (
+    NetworkSpec,
+    JobSpec,
+    NetworkTraceSpec,
+    JobTraceSpec,
+    InlineDatasetSpec,
+    PredictSpec,
+)
+BINARY = {"schema": {"type": "string", "format": "binary"}}
 PROBLEM = {"schema": {"$ref": "#/components/schemas/Problem"}}
 
 
@@ -69,6 +83,8 @@ class Document(OpenAPI):
         super().generate_spec_json()  # type: ignore[no-untyped-call]
         paths = self.spec_json["paths"]
         _upload_body(paths["/v1/datasets"]["post"])
+        _weights_body(paths["/v1/weights"]["post"])
+        _predict_body(paths["/v1/jobs/{job_id}/predict"]["post"])
         _whole_body(paths["/v1/networks/validate"]["post"], NetworkSpec)
         _whole_body(paths["/v1/jobs"]["post"], JobSpec)
         _trace_body(paths["/v1/trace"]["post"])
@@ -83,9 +99,9 @@ class Document(OpenAPI):
         for kind in ("text/csv", "application/x-ndjson", "application/x-npz"):
             history[kind] = {"schema": {"type": "string", "format": "binary"}}
         weights = paths["/v1/jobs/{job_id}/snapshots/{snapshot}/weights"]["get"]
-        weights["responses"]["200"]["content"]["application/x-npz"] = {
-            "schema": {"type": "string", "format": "binary"}
-        }
+        kinds = weights["responses"]["200"]["content"]
+        for form in FORMATS.values():
+            kinds.setdefault(form.content_type.partition(";")[0], BINARY)
         needed = {_address(each): scope for each, scope in scopes.SCOPES.items()}
         for path, item in paths.items():
             for method, operation in item.items():
@@ -144,16 +160,7 @@ def _clone_body(operation: dict[str, Any]) -> None:
 
 
 def _upload_body(operation: dict[str, Any]) -> None:
-    text = {"type": "string"}
-    fields = {
-        "file": {"type": "string", "format": "binary", "description": "A CSV file, UTF-8."},
-        "name": text | {"description": "For people."},
-        "inputs": text | {"description": "Columns to learn from, with commas between them."},
-        "targets": text | {"description": "Columns to predict; default: the last one."},
-        "task": text | {"enum": ["classification", "regression"]},
-        "scaling": text | {"enum": ["none", "standard", "minmax"]},
-        "header": text | {"enum": ["true", "false"]},
-    }
+    fields = _upload_fields()
     validate_only: dict[str, Any] = {
         "name": "validate_only",
         "schema": {"type": "boolean", "default": False},
@@ -162,18 +169,61 @@ def _upload_body(operation: dict[str, Any]) -> None:
     beside: list[dict[str, Any]] = [
         {"name": name, "schema": schema, "description": "Beside a raw body: as in the form."}
         for name, schema in fields.items()
-        if name != "file"
     ]
     operation["parameters"] = [
         {"in": "query", "required": False, **each} for each in (validate_only, *beside)
     ]
-    form = {"type": "object", "properties": fields, "required": ["file"]}
-    inline = {"$ref": "#/components/schemas/InlineDatasetSpec"}
-    operation["requestBody"] = {
-        "required": True,
-        "content": {
-            "multipart/form-data": {"schema": form},
-            "text/csv": {"schema": {"type": "string"}},
-            "application/json": {"schema": inline},
-        },
+    inline = {"$ref": REFERENCE.format(model=InlineDatasetSpec.__name__)}
+    content = {"application/json": {"schema": inline}, **_file_content(fields)}
+    operation["requestBody"] = {"required": True, "content": content}
+
+
+def _weights_body(operation: dict[str, Any]) -> None:
+    kinds = ("application/x-npz", "application/vnd.safetensors", "application/octet-stream")
+    operation["requestBody"] = {"required": True, "content": dict.fromkeys(kinds, BINARY)}
+
+
+def _predict_body(operation: dict[str, Any]) -> None:
+    rows = {
+        "schema": {"$ref": REFERENCE.format(model=PredictSpec.__name__)},
+        "example": {"inputs": [[5.1, 3.5, 1.4, 0.2]]},
     }
+    fields = {k: v for k, v in _upload_fields().items() if k in READING}
+    query: dict[str, Any] = PredictQuery.model_json_schema()["properties"]
+    operation["parameters"] += [
+        {
+            "in": "query",
+            "required": False,
+            "name": name,
+            "schema": schema,
+            "description": schema["description"],
+        }
+        for name, schema in (*query.items(), *fields.items())
+    ]
+    content = {"application/json": rows, **_file_content(fields)}
+    operation["requestBody"] = {"required": True, "content": content}
+    operation["responses"]["200"]["content"]["text/csv"] = {"schema": {"type": "string"}}
+
+
+def _upload_fields() -> dict[str, Any]:
+    """The options of an upload as a form has them: as text, lists with commas."""
+    fields = {}
+    for name, schema in UploadSpec.model_json_schema()["properties"].items():
+        forms = schema.get("anyOf", [schema])
+        values = next((form["enum"] for form in forms if "enum" in form), None)
+        kind = forms[0].get("type")
+        detail = schema["description"]
+        if kind == "array":
+            detail += " With commas between them."
+        if kind == "boolean":
+            values = ["true", "false"]
+        field = {"type": "string", "description": detail}
+        fields[name] = field if values is None else field | {"enum": values}
+    return fields
+
+
+def _file_content(fields: dict[str, Any]) -> dict[str, Any]:
+    """A file as a form's field, or as the body itself."""
+    file = {"type": "string", "format": "binary", "description": "In any of the formats."}
+    form = {"type": "object", "properties": {"file": file, **fields}, "required": ["file"]}
+    return {"multipart/form-data": {"schema": form}, **dict.fromkeys(MEDIA_TYPES, BINARY)}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from backpropd.spec.base import faults_from
+from backpropd.spec.faults import Invalid
 from backpropd.spec.limits import LIMITS
 from service.representations import Status
 
@@ -26,6 +28,17 @@ class Query(BaseModel):
     """A query string: unknown parameters are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Q = TypeVar("Q", bound=Query)
+
+
+def read_query(model: type[Q], options: dict[str, str]) -> Q:
+    """The query of a view that reads its body itself; raises Invalid."""
+    try:
+        return model.model_validate(options)
+    except ValidationError as error:
+        raise Invalid(faults_from(error)) from None
 
 
 class NoQuery(Query):
@@ -144,7 +157,35 @@ class ConfusionQuery(Query):
 class WeightsQuery(Query):
     """How weights are written."""
 
-    format: Literal["json", "npz"] = Field(default="json", description="The file's format.")
+    format: Literal["json", "npz", "safetensors", "onnx", "python"] = Field(
+        default="json", description="The file's format; python is a predictor in one file."
+    )
+
+
+class PredictQuery(Query):
+    """Which weights predict, and how the answer is written."""
+
+    snapshot: Annotated[str, Field(pattern=SNAPSHOT)] = Field(
+        default="final", description="Beside a file: final, best, initial, or an epoch."
+    )
+    format: Literal["json", "csv"] = Field(default="json", description="Of the answer.")
+
+    @property
+    def which(self) -> str | int:
+        """The snapshot as the store names it."""
+        return int(self.snapshot) if self.snapshot.isdigit() else self.snapshot
+
+
+class WeightsUploadQuery(Query):
+    """How uploaded weights are called."""
+
+    name: Text | None = Field(default=None, description="For people.")
+
+
+class WeightsPath(BaseModel):
+    """Uploaded weights."""
+
+    weights_id: Text = Field(description="wts_...")
 
 
 class NetworkPath(BaseModel):

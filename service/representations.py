@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from backpropd.spec.job import HistorySpec, SnapshotsSpec
+from backpropd.spec.job import HistorySpec, InitialSpec, SnapshotsSpec
+from backpropd.spec.names import MissingRule
 from backpropd.spec.network import NetworkSpec
 from backpropd.spec.training import TrainingSpec
 
@@ -66,12 +67,16 @@ class ColumnOut(BaseModel):
     """A column as it came."""
 
     name: str
-    role: Literal["input", "target"]
-    kind: Literal["number", "category"]
+    role: Literal["input", "target", "group", "ignored"]
+    kind: Literal["number", "category", "other"]
     min: float | None
     max: float | None
     mean: float | None
-    categories: list[str] | None
+    deviation: float | None = Field(description="Of the population.")
+    distinct: int | None = Field(description="Different values; null for what is ignored.")
+    missing: int = Field(description="Values that are not there.")
+    categories: list[str] | None = Field(description="In the order of their one-hot columns.")
+    counts: list[int] | None = Field(description="Of each category.")
 
 
 class DatasetOut(BaseModel):
@@ -89,6 +94,12 @@ class DatasetOut(BaseModel):
     targets: list[str]
     classes: list[str] | None
     scaling: Literal["none", "standard", "minmax"]
+    target_scaling: Literal["none", "standard", "minmax"]
+    missing: MissingRule
+    grouped: bool = Field(description="Whether rows have groups to stay together in.")
+    reading: dict[str, Any] = Field(
+        description="How a file was read, and under `guessed` what of that nobody had said."
+    )
     columns: list[ColumnOut]
     warnings: list[str]
 
@@ -108,6 +119,10 @@ class SchemaOut(BaseModel):
     targets: list[str]
     classes: list[str] | None
     scaling: str
+    target_scaling: str
+    missing: MissingRule
+    grouped: bool
+    reading: dict[str, Any]
     warnings: list[str]
 
 
@@ -116,7 +131,7 @@ class RowsOut(BaseModel):
 
     object: Literal["dataset_rows"]
     total: int
-    inputs: list[list[float]]
+    inputs: list[list[float | None]] = Field(description="null where a value is missing.")
     targets: list[list[float]]
 
 
@@ -202,6 +217,7 @@ class JobOut(BaseModel):
     dataset_id: str
     dataset: str
     training: TrainingSpec
+    initial: InitialSpec | None
     history: HistorySpec
     snapshots: SnapshotsSpec
     webhook: None
@@ -374,15 +390,84 @@ class WeightsOut(BaseModel):
     weights: dict[str, list[list[Number]] | list[Number]]
 
 
+class UploadedWeightsOut(BaseModel):
+    """Weights of elsewhere, to begin with."""
+
+    object: Literal["uploaded_weights"]
+    id: str
+    created_at: str
+    name: str | None
+    sha256: str
+    bytes: int
+    arrays: dict[str, list[int]] = Field(description="Name -> shape.")
+
+
+class UploadedWeightsList(Listed):
+    """Uploaded weights, newest first."""
+
+    data: list[UploadedWeightsOut]
+
+
 class PredictionOut(BaseModel):
     """Outputs, and what they mean."""
 
     object: Literal["prediction"]
     job: str
     epoch: int
-    outputs: list[list[Number]]
+    targets: list[str] = Field(description="What each output is of.")
+    outputs: list[list[Number]] = Field(description="In the targets' own units.")
     classes: list[str] | None
     probabilities: list[dict[str, Number]] | None
+    warnings: list[str] = Field(description="Words that training did not have.")
+
+
+class CalibrationBin(BaseModel):
+    """Samples whose class was chosen with a confidence in this range."""
+
+    from_: float = Field(alias="from")
+    to: float
+    count: int
+    confidence: Number | None = Field(description="The mean.")
+    accuracy: Number | None = Field(description="The share that is right.")
+
+
+class CalibrationOut(BaseModel):
+    """How often a choice is right, by how sure the network is of it."""
+
+    bins: list[CalibrationBin]
+    expected_error: Number = Field(description="Guo et al. 2017, eq. 3.")
+
+
+class TargetEvaluation(BaseModel):
+    """A target's figures and plots; null where a prediction is not finite."""
+
+    metrics: dict[str, Number | None] | None
+    points: dict[str, list[Number]] | None = Field(
+        description="row, actual, predicted and residual: at most 2,000, spread evenly."
+    )
+    residuals: dict[str, Any] | None = Field(description="Their quantiles and histogram.")
+
+
+class EvaluationOut(BaseModel):
+    """How well a trained network does on a dataset."""
+
+    object: Literal["evaluation"]
+    job: str
+    epoch: int
+    dataset_sha256: str
+    rows: int
+    task: Literal["classification", "regression"]
+    classes: list[str] | None = None
+    matrix: list[list[int]] | None = Field(
+        default=None, description="matrix[i][j]: samples of class i that were taken for class j."
+    )
+    per_class: dict[str, ClassFigures] | None = None
+    averages: dict[str, dict[str, float]] | None = None
+    metrics: dict[str, Number | None] | None = None
+    calibration: CalibrationOut | None = None
+    targets: dict[str, TargetEvaluation] | None = Field(
+        default=None, description="In a regression."
+    )
 
 
 class StepOut(BaseModel):

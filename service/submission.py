@@ -10,19 +10,24 @@ from typing import Any
 from backpropd.bell import QUEUE
 from backpropd.data.builtin import PREFIX, builtin
 from backpropd.data.inline import from_inline
+from backpropd.data.prepare import default_method
+from backpropd.data.scaling import Scaling
 from backpropd.data.table import Dataset
+from backpropd.export.weights import Weights, theta_bytes
 from backpropd.spec.base import parse
 from backpropd.spec.build import fault_of_targets
 from backpropd.spec.canonical import draw_seed
+from backpropd.spec.dataset import InlineDatasetSpec
 from backpropd.spec.faults import Fault, Invalid, pointer_to
 from backpropd.spec.job import DatasetPart, JobSpec, NetworkPart, TrainingPart
 from backpropd.spec.network import NetworkSpec
 from backpropd.spec.rules import check_job, check_loss, check_shapes
-from backpropd.store import datasets, jobs, networks
+from backpropd.store import datasets, jobs, networks, snapshots
 from backpropd.store.database import Session
 from backpropd.store.errors import NotFound
 from backpropd.store.lifecycle import ENDED, JobStatus
 from backpropd.store.tables import JobRow
+from service.initial import initial_theta_of, initial_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +39,17 @@ class Submission:
     network_id: str | None  # None where the definition came with the job
     dataset: Dataset
     dataset_id: str | None  # None where the rows came with the job, or are built in
+    initial: Weights | None = None  # arrays to begin with, where they were asked for
 
     @property
     def training(self) -> dict[str, Any]:
-        """How to train, with the seed drawn and the metrics named."""
+        """How to train, with the seed drawn, the metrics and the way to split named."""
         out = self.spec.training.model_dump(mode="json")
         out["metrics"] = [each.short for each in self.spec.training.metrics_for(self.dataset.task)]
         if out["seed"] is None:
             out["seed"] = draw_seed()
+        if (out["validation"] or {}).get("method", "") is None:
+            out["validation"]["method"] = default_method(self.dataset)
         return out
 
     def resolved(self, training: dict[str, Any], network: Any, dataset: str) -> dict[str, Any]:
@@ -81,7 +89,7 @@ def _faults_between(session: Session, tenant_id: str, raw: dict[str, Any]) -> li
         inputs, outputs = dataset.inputs.shape[1], dataset.targets.shape[1]
         if training is None:
             return [*faults, *check_shapes(network, inputs=inputs, outputs=outputs)]
-        shape = {"rows": dataset.rows, "inputs": inputs, "outputs": outputs, "task": dataset.task}
+        shape = dataset.shape
         return [*faults, *check_job(network, training.training, training.snapshots, **shape)]
     if network is not None and training is not None:
         faults += check_loss(network, training.training.loss, "/training/loss")
@@ -97,24 +105,20 @@ def check(session: Session, tenant_id: str, spec: JobSpec, *, hold: bool = True)
     network, network_id = _network(session, tenant_id, spec, faults, hold=hold)
     dataset, dataset_id = _dataset(session, tenant_id, spec, faults, hold=hold)
     if network is not None and dataset is not None:
-        faults += check_job(
-            network,
-            spec.training,
-            spec.snapshots,
-            rows=dataset.rows,
-            inputs=dataset.inputs.shape[1],
-            outputs=dataset.targets.shape[1],
-            task=dataset.task,
-        )
+        faults += check_job(network, spec.training, spec.snapshots, **dataset.shape)
     if dataset is not None:
-        fault = fault_of_targets(spec.training.loss, dataset.targets)
+        scaled = Scaling.fit(dataset.targets, dataset.target_scaling).apply(dataset.targets)
+        fault = fault_of_targets(spec.training.loss, scaled)
         if fault is not None:
             detail = f"For {spec.training.loss.name}, {fault}."
             faults.append(Fault("/training/loss", "loss_mismatch", detail))
     faults += _faults_of_dependencies(session, tenant_id, spec, hold=hold)
+    initial = None
+    if spec.initial is not None and network is not None:
+        initial = initial_weights(session, tenant_id, spec.initial, network, faults)
     if faults or network is None or dataset is None:
         raise Invalid(faults)
-    return Submission(spec, network, network_id, dataset, dataset_id)
+    return Submission(spec, network, network_id, dataset, dataset_id, initial)
 
 
 def _faults_of_dependencies(
@@ -161,16 +165,21 @@ def store(
         )
         dataset_id = row.id
     named = asked if isinstance(asked, str) else dataset_id
-    return jobs.submit(
+    training = submission.training
+    job = jobs.submit(
         session,
         tenant_id,
-        spec=submission.resolved(submission.training, network_id, named),
+        spec=submission.resolved(training, network_id, named),
         network_id=network_id,
         dataset_id=dataset_id,
         queue=QUEUE,
         parent=parent,
         derived=derived,
     )
+    if submission.initial is not None:
+        theta = initial_theta_of(submission.network, training, submission.initial)
+        snapshots.keep_given(session, job, theta_bytes(theta))
+    return job
 
 
 def _network(
@@ -189,6 +198,16 @@ def _network(
         faults.append(Fault("/network", "not_found", str(error)))
         return None, None
     return parse(NetworkSpec, row.definition), row.id
+
+
+def find_dataset(session: Session, tenant_id: str, asked: str | InlineDatasetSpec) -> Dataset:
+    """What a request names as its dataset; raises Invalid, pointing to /dataset."""
+    faults: list[Fault] = []
+    part = DatasetPart(dataset=asked)
+    dataset, _ = _dataset(session, tenant_id, part, faults, hold=False)
+    if dataset is None:
+        raise Invalid(faults)
+    return dataset
 
 
 def _dataset(

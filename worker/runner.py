@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from backpropd.data.prepare import Prepared, prepare
 from backpropd.data.table import Damaged, Dataset
 from backpropd.engine import Data, Training, TrainingState, evaluate, fit
+from backpropd.export.weights import theta_of
 from backpropd.settings import Settings
 from backpropd.spec.base import parse
 from backpropd.spec.build import build_network, build_training, generators, start
@@ -276,11 +277,7 @@ class _Course:
     @property
     def encoding(self) -> dict[str, Any]:
         """What predicting must do to inputs, and what outputs mean."""
-        return {
-            "scaling": self.prepared.scaling.to_json(),
-            "task": self.dataset.task,
-            "classes": None if self.dataset.classes is None else list(self.dataset.classes),
-        }
+        return self.prepared.encoding.to_json()
 
     def begin(self) -> TrainingState:
         """The newest checkpoint that is whole, or the state before the first update."""
@@ -296,7 +293,13 @@ class _Course:
                     continue
                 self._note_resume(state)
                 return state
-        return start(self.network_spec, self.training, self.streams)
+            theta = None
+            if self.spec.initial is not None:
+                given = snapshots.content(
+                    session, snapshots.find(session, self.lease.job_id, "initial")
+                )
+                theta = theta_of(given, self.spec.training.dtype)
+        return start(self.network_spec, self.training, self.streams, theta)
 
     def measured(self, state: TrainingState) -> dict[str, float]:
         """Loss and metrics with these weights over the whole training and validation sets."""

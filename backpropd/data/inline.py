@@ -19,4 +19,12 @@ def from_inline(spec: InlineDatasetSpec) -> Dataset:
         detail = "For classification, targets are one column of 0 and 1, or one-hot rows."
         raise Invalid([Fault("/targets", "not_classes", detail)])
     inputs = np.array(spec.inputs, dtype=np.float64)
-    return from_numbers(inputs, targets, task=spec.task, scaling=spec.scaling)
+    groups = None if spec.groups is None else np.unique(spec.groups, return_inverse=True)[1]
+    return from_numbers(
+        inputs,
+        targets,
+        task=spec.task,
+        scaling=spec.scaling,
+        target_scaling=spec.target_scaling,
+        groups=groups,
+    )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from backpropd.data.scaling import Scaling
+from backpropd.data.encoding import Encoding
 from backpropd.data.splits import Rows, fold, split
 from backpropd.data.table import Dataset, Floats
+from backpropd.spec.names import SplitMethod
 from backpropd.spec.training import FoldSpec, RowsSpec, TrainingSpec
 
 
@@ -21,26 +23,30 @@ class Prepared:
     weights: Floats | None  # (N,): how much each sample counts
     validation_inputs: Floats | None
     validation_targets: Floats | None
-    scaling: Scaling
+    encoding: Encoding
+    rows: Rows  # of the dataset, that are trained on
+    held_back: Rows | None
 
 
 def prepare(dataset: Dataset, training: TrainingSpec, *, rng: np.random.Generator) -> Prepared:
-    """Split by this generator, fit the scaling on the training rows, and apply it to all."""
-    rows, held_back = _split(dataset, training, rng)
-    scaling = Scaling.fit(dataset.inputs[rows], dataset.scaling)
-    X = scaling.apply(dataset.inputs).astype(training.dtype)
-    T = dataset.targets.astype(training.dtype)
+    """Split by this generator, fit the encoding on the training rows, and apply it to all."""
+    rows, held_back = split_rows(dataset, training, rng)
+    encoding = Encoding.fit(dataset, rows)
+    X = encoding.inputs(dataset.inputs).astype(training.dtype)
+    T = encoding.targets(dataset.targets).astype(training.dtype)
     return Prepared(
         inputs=X[rows],
         targets=T[rows],
         weights=_weights(dataset, training, rows),
         validation_inputs=None if held_back is None else X[held_back],
         validation_targets=None if held_back is None else T[held_back],
-        scaling=scaling,
+        encoding=encoding,
+        rows=rows,
+        held_back=held_back,
     )
 
 
-def _split(
+def split_rows(
     dataset: Dataset, training: TrainingSpec, rng: np.random.Generator
 ) -> tuple[Rows, Rows | None]:
     """(rows to learn from, rows held back), by whichever way was asked for."""
@@ -50,10 +56,18 @@ def _split(
     if isinstance(validation, RowsSpec):
         held_back = np.sort(np.array(validation.rows))
         return np.setdiff1d(np.arange(dataset.rows), held_back), held_back
+    method = validation.method or default_method(dataset)
+    how: dict[str, Any] = {"method": method, "labels": dataset.labels, "groups": dataset.groups}
     if isinstance(validation, FoldSpec):
-        place = {"fold": validation.fold, "folds": validation.folds}
-        return fold(dataset.rows, rng, labels=dataset.labels, **place)
-    return split(dataset.rows, validation.fraction, rng, labels=dataset.labels)
+        return fold(dataset.rows, rng, fold=validation.fold, folds=validation.folds, **how)
+    return split(dataset.rows, validation.fraction, rng, **how)
+
+
+def default_method(dataset: Dataset) -> SplitMethod:
+    """How rows are held back where nobody said: by groups, else by classes, else by chance."""
+    if dataset.groups is not None:
+        return "grouped"
+    return "stratified" if dataset.task == "classification" else "random"
 
 
 def _weights(dataset: Dataset, training: TrainingSpec, rows: Rows) -> Floats | None:

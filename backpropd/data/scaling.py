@@ -1,4 +1,4 @@
-"""Bringing inputs to one size, by numbers learned from the training rows alone."""
+"""Bringing columns to one size, by numbers learned from the training rows alone."""
 
 from __future__ import annotations
 
@@ -31,9 +31,17 @@ class Scaling:
             shift, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
         return cls(kind, shift, np.where(scale > 0, scale, 1.0))
 
+    def leave(self, place: slice) -> None:
+        """Let these columns be as they are."""
+        self.shift[place], self.scale[place] = 0.0, 1.0
+
     def apply(self, X: Floats) -> Floats:
         """X (N, I), scaled."""
         return X if self.kind == "none" else (X - self.shift) / self.scale
+
+    def undo(self, X: Any) -> Any:
+        """X (N, I) as it was before `apply`."""
+        return X if self.kind == "none" else X * self.scale + self.shift
 
     def to_json(self) -> dict[str, Any]:
         """For the database: everything that predicting needs."""

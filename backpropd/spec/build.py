@@ -123,9 +123,15 @@ def build_training(
     )
 
 
-def start(spec: NetworkSpec, training: Training, streams: Generators) -> TrainingState:
-    """The state before the first update."""
-    theta = initial_theta(spec, training.network, rng=streams.weights)
+def start(
+    spec: NetworkSpec,
+    training: Training,
+    streams: Generators,
+    theta: NDArray[np.floating] | None = None,
+) -> TrainingState:
+    """The state before the first update, from this theta (P,) where it is given."""
+    if theta is None:
+        theta = initial_theta(spec, training.network, rng=streams.weights)
     slots = training.optimizer.slots
     return TrainingState.start(theta, slots=slots, order=streams.order, noise=streams.noise)
 

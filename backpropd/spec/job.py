@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, ConfigDict, Field, Tag
+from pydantic import AwareDatetime, ConfigDict, Discriminator, Field, Tag
 
-from backpropd.spec.base import OBJECT, TEXT, Count, Flag, Spec, Text, text_or
+from backpropd.spec.base import NUMBER, OBJECT, TAG, TEXT, Count, Flag, Name, Spec, Text, text_or
 from backpropd.spec.dataset import InlineDatasetSpec
 from backpropd.spec.faults import Fault
 from backpropd.spec.limits import LIMITS
 from backpropd.spec.network import NetworkSpec
 from backpropd.spec.training import Epochs, TrainingSpec, column_fault
 
-SPEC_VERSION = 2  # a worker claims only jobs whose version it knows
+SPEC_VERSION = 3  # a worker claims only jobs whose version it knows
 MOST_DEPENDENCIES = 100
 
+Epoch = Annotated[int, Field(strict=True, ge=0)]
+SnapshotRef = Annotated[Annotated[Text, Tag(TEXT)] | Annotated[Epoch, Tag(NUMBER)], text_or(NUMBER)]
+Layers = Annotated[tuple[Name, ...], Field(min_length=1, max_length=LIMITS.layers)]
 NetworkRef = Annotated[
     Annotated[Text, Tag(TEXT)] | Annotated[NetworkSpec, Tag(OBJECT)], text_or(OBJECT)
 ]
@@ -51,6 +54,37 @@ class SnapshotsSpec(Spec):
         yield from column_fault("/best", raw.get("best"))
 
 
+class InitialFromJobSpec(Spec):
+    """Begin with the weights of a job."""
+
+    job: Text = Field(description="An id (job_...).")
+    snapshot: SnapshotRef = Field(default="final", description="final, best, initial or an epoch.")
+    layers: Layers | None = Field(
+        default=None, description="Take these layers alone; the others are drawn. Default: all."
+    )
+
+
+class InitialFromWeightsSpec(Spec):
+    """Begin with weights that were uploaded."""
+
+    weights: Text = Field(description="An id (wts_...).")
+    layers: Layers | None = Field(
+        default=None, description="Take these layers alone; the others are drawn. Default: all."
+    )
+
+
+def _initial_form(raw: Any) -> str:
+    named = isinstance(raw, Mapping) and "weights" in raw
+    return TAG + ("weights" if named or hasattr(raw, "weights") else "job")
+
+
+InitialSpec = Annotated[
+    Annotated[InitialFromJobSpec, Tag(TAG + "job")]
+    | Annotated[InitialFromWeightsSpec, Tag(TAG + "weights")],
+    Discriminator(_initial_form),
+]
+
+
 class JobSpec(Spec):
     """A training job."""
 
@@ -80,6 +114,11 @@ class JobSpec(Spec):
     network: NetworkRef = Field(description="An id (net_...) or a definition.")
     dataset: DatasetRef = Field(description="An id (ds_...), builtin:NAME, or rows.")
     training: TrainingSpec = Field(description="How to train.")
+    initial: InitialSpec | None = Field(
+        default=None,
+        description="Weights to begin with, of another job or uploaded: by the names of the "
+        "layers, and of the same shapes. A copy is taken now. Default: as the network says.",
+    )
     history: HistorySpec = Field(default=HistorySpec(), description="What is written down.")
     snapshots: SnapshotsSpec = Field(default=SnapshotsSpec(), description="What is kept.")
     name: Text | None = Field(default=None, description="For people.")

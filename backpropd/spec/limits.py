@@ -18,7 +18,14 @@ class Limits:
     epochs: int = 1_000_000
     body_bytes: int = 65 * MEBIBYTE
     dataset_bytes: int = 64 * MEBIBYTE
+    dataset_unpacked_bytes: int = 256 * MEBIBYTE  # of a file that is compressed, opened
+    dataset_ratio: int = 100  # unpacked to packed, above a mebibyte
     dataset_cells: int = 50_000_000
+    dataset_columns: int = 8192  # as they come, and one-hot
+    dataset_line_bytes: int = 4 * MEBIBYTE
+    dataset_cell_characters: int = 128 * 1024
+    dataset_seconds: int = 60  # for reading one file
+    dataset_memory_bytes: int = 2048 * MEBIBYTE  # for reading one file, in a process of its own
     json_depth: int = 64
     name_length: int = 200
     tags: int = 32

@@ -7,5 +7,8 @@ from typing import Literal
 UpdateOrder = Literal["simultaneous", "layerwise"]
 Task = Literal["classification", "regression"]
 ScalingName = Literal["none", "standard", "minmax"]
+MissingRule = Literal["refuse", "drop", "mean", "median", "most_frequent"]
+FileFormat = Literal["csv", "jsonl", "parquet", "npz"]
+SplitMethod = Literal["stratified", "random", "grouped", "ordered"]
 Dtype = Literal["float64", "float32"]
 Kernel = Literal["auto", "plain", "compiled"]

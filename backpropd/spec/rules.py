@@ -9,7 +9,7 @@ from backpropd.spec.job import SnapshotsSpec
 from backpropd.spec.limits import LIMITS
 from backpropd.spec.network import INPUTS, LayerSpec, NetworkSpec
 from backpropd.spec.parts import PartSpec
-from backpropd.spec.training import FoldSpec, RowsSpec, TrainingSpec
+from backpropd.spec.training import FoldSpec, FractionSpec, RowsSpec, TrainingSpec
 
 
 def check_job(
@@ -21,11 +21,16 @@ def check_job(
     inputs: int,
     outputs: int,
     task: str,
+    groups: int | None = None,
 ) -> Iterator[Fault]:
-    """What is wrong between a network, a dataset of this shape, and the way to train."""
+    """What is wrong between a network, a dataset of this shape, and the way to train.
+
+    `groups`: how many groups of rows the dataset has, where it has any.
+    """
     yield from check_shapes(network, inputs=inputs, outputs=outputs)
     yield from check_loss(network, training.loss, "/training/loss")
     yield from _validation_faults(training, rows)
+    yield from _method_faults(training, task, groups)
     yield from _metric_faults(network, training, snapshots, task)
     yield from _step_faults(network)
     yield from _optimizer_faults(network, training, rows)
@@ -91,6 +96,24 @@ def _validation_faults(training: TrainingSpec, rows: int) -> Iterator[Fault]:
         if len(validation.rows) >= rows:
             detail = "Some row must be left to learn from."
             yield Fault("/training/validation/rows", "out_of_range", detail)
+
+
+def _method_faults(training: TrainingSpec, task: str, groups: int | None) -> Iterator[Fault]:
+    validation = training.validation
+    if not isinstance(validation, FractionSpec | FoldSpec):
+        return
+    pointer = "/training/validation/method"
+    if validation.method == "stratified" and task != "classification":
+        detail = f"There are no classes; this dataset's task is {task}."
+        yield Fault(pointer, "contradiction", detail)
+    if validation.method == "grouped" and groups is None:
+        detail = "This dataset has no groups: upload it with `groups`, the name of a column."
+        yield Fault(pointer, "contradiction", detail)
+    elif groups is not None and validation.method in ("grouped", None):
+        needed = validation.folds if isinstance(validation, FoldSpec) else 2
+        if groups < needed:
+            detail = f"The dataset has {groups} groups of rows; {needed} are needed."
+            yield Fault(pointer, "out_of_range", detail)
 
 
 def _metric_faults(

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, Tag
+from pydantic import Field
 
-from backpropd.spec.base import NUMBER, TEXT, Spec, Text, Vector, text_or
+from backpropd.spec.base import Spec, Text, Vector
 from backpropd.spec.faults import Fault
-from backpropd.spec.job import NetworkRef
+from backpropd.spec.job import Epoch, NetworkRef, SnapshotRef
 from backpropd.spec.names import UpdateOrder
 from backpropd.spec.network import NetworkSpec
 from backpropd.spec.parts import LossChoice, standard
 from backpropd.spec.rules import check_loss
 from backpropd.spec.training import Positive, Seed
-
-Epoch = Annotated[int, Field(strict=True, ge=0)]
-SnapshotRef = Annotated[Annotated[Text, Tag(TEXT)] | Annotated[Epoch, Tag(NUMBER)], text_or(NUMBER)]
 
 
 class NetworkTraceSpec(Spec):

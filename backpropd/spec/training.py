@@ -21,7 +21,7 @@ from backpropd.spec.base import (
 )
 from backpropd.spec.faults import Fault, unknown_name
 from backpropd.spec.limits import LIMITS
-from backpropd.spec.names import Dtype, Kernel, UpdateOrder
+from backpropd.spec.names import Dtype, Kernel, SplitMethod, UpdateOrder
 from backpropd.spec.parts import (
     SPECS,
     ClipChoice,
@@ -47,7 +47,13 @@ class FractionSpec(Spec):
     """Some rows are held back, drawn by chance."""
 
     fraction: Annotated[Finite, Field(gt=0, lt=1)] = Field(
-        description="The share of the rows held back, by class where there are classes."
+        description="The share of the rows held back."
+    )
+    method: SplitMethod | None = Field(
+        default=None,
+        description="stratified: of each class its share; random; grouped: rows of one group "
+        "together; ordered: the last rows, or stretches of them. Default: grouped where the "
+        "dataset has groups, else stratified where it has classes, else random.",
     )
 
 
@@ -57,6 +63,12 @@ class FoldSpec(Spec):
     folds: Annotated[int, Field(strict=True, ge=2, le=1000)] = Field(description="How many parts.")
     fold: Annotated[int, Field(strict=True, ge=0)] = Field(
         description="Which one is held back, counted from 0."
+    )
+    method: SplitMethod | None = Field(
+        default=None,
+        description="stratified: of each class its share; random; grouped: rows of one group "
+        "together; ordered: the last rows, or stretches of them. Default: grouped where the "
+        "dataset has groups, else stratified where it has classes, else random.",
     )
 
     def faults(self) -> Iterable[Fault]:

@@ -115,6 +115,26 @@ def _known(session: Session, job_id: str, epochs: Sequence[int]) -> Sequence[Any
     return session.execute(query).all()
 
 
+def keep_given(session: Session, job: JobRow, content: bytes) -> None:
+    """Keep the weights that a new job begins with, in the transaction of its submission."""
+    row = SnapshotRow(
+        id=new_id("snap"),
+        tenant_id=job.tenant_id,
+        job_id=job.id,
+        epoch=0,
+        kind="initial",
+        attempt=0,
+        metrics={},
+        size=len(content),
+        sha256=sha256_hex(content),
+        created_at=now(),
+    )
+    session.add(row)
+    session.flush()
+    session.add(SnapshotContentRow(tenant_id=job.tenant_id, snapshot_id=row.id, content=content))
+    session.flush()
+
+
 def all_of(session: Session, job_id: str) -> Sequence[SnapshotRow]:
     """Every snapshot of a job, by epoch; checkpoints are in another format and left out."""
     return session.scalars(

@@ -1,20 +1,19 @@
-"""/v1/datasets: content, known by its hash; a CSV file or rows in the request."""
+"""/v1/datasets: content, known by its hash; a file or rows in the request."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from flask import Response, request
 from flask_openapi3 import APIBlueprint, Tag
-from werkzeug.datastructures import FileStorage
 
 from backpropd.data.builtin import builtin_list
 from backpropd.data.inline import from_inline
-from backpropd.data.readers import read_csv
-from backpropd.data.table import Dataset
+from backpropd.data.reading import ReadFile, read_apart
+from backpropd.data.table import Dataset, Floats
 from backpropd.spec.base import parse
-from backpropd.spec.dataset import InlineDatasetSpec, UploadSpec
-from backpropd.spec.faults import Fault, Invalid
+from backpropd.spec.dataset import InlineDatasetSpec
 from backpropd.spec.limits import LIMITS
 from backpropd.store import datasets
 from backpropd.store.searchable import DATASET_FIELDS
@@ -24,13 +23,11 @@ from service.auth import tenant
 from service.context import database
 from service.openapi import BODY, CONFLICT
 from service.parameters import DatasetPath, NoQuery, RowsQuery, SearchQuery
-from service.problems import Refusal
 from service.representations import BuiltinList, DatasetList, DatasetOut, RowsOut, SchemaOut
 from service.search import searched
+from service.uploads import flag, received_file, refuse_options
 
 api = APIBlueprint("datasets", __name__, url_prefix="/v1", abp_tags=[Tag(name="Datasets")])
-
-ACCEPTED = "multipart/form-data with a file, text/csv, or application/json"
 
 
 def represent(row: DatasetRow) -> dict[str, Any]:
@@ -58,17 +55,15 @@ def create_dataset() -> Response:
     `validate_only=true` reads, reports and stores nothing.
     """
     options = request.args.to_dict()
-    validate_only = _flag("validate_only", options.pop("validate_only", None))
-    dataset, name = _read(options)
+    validate_only = flag("validate_only", options.pop("validate_only", None))
+    found, name = _read(options)
     if validate_only:
         unstored = {"object": "dataset", "id": None, "created_at": None, "status": "ready"}
-        facts = dataset.facts()
-        known = {"name": name, **{k: facts[k] for k in ("sha256", "task", "rows")}}
-        return answer({**unstored, **known, **facts["columns"]})
-    content, facts = dataset.to_bytes(), dataset.facts()
+        known = {"name": name, **{k: found.facts[k] for k in ("sha256", "task", "rows")}}
+        return answer({**unstored, **known, **found.facts["columns"]})
     with database().write() as session:
         row, new = datasets.keep(
-            session, tenant(), content=content, name=name, builtin=False, **facts
+            session, tenant(), content=found.content, name=name, builtin=False, **found.facts
         )
     headers = {"Location": f"/v1/datasets/{row.id}"}
     return answer(represent(row), 201 if new else 200, headers)
@@ -130,7 +125,7 @@ def get_rows(path: DatasetPath, query: RowsQuery) -> Response:
         {
             "object": "dataset_rows",
             "total": dataset.rows,
-            "inputs": dataset.inputs[: query.limit].tolist(),
+            "inputs": _with_nulls(dataset.inputs[: query.limit]),
             "targets": dataset.targets[: query.limit].tolist(),
         }
     )
@@ -144,58 +139,16 @@ def delete_dataset(path: DatasetPath, query: NoQuery) -> Response:
     return Response(status=204)
 
 
-def _read(options: dict[str, str]) -> tuple[Dataset, str | None]:
+def _with_nulls(X: Floats) -> list[list[float | None]]:
+    return [[None if np.isnan(x) else x for x in row] for row in X.tolist()]
+
+
+def _read(options: dict[str, str]) -> tuple[ReadFile, str | None]:
     """The dataset in the request, and its name."""
     if request.mimetype == "application/json":
-        _refuse_options(options)
+        refuse_options(options)
         spec = parse(InlineDatasetSpec, request.get_json())
-        return from_inline(spec), spec.name
-    if request.mimetype == "multipart/form-data":
-        _refuse_options(options)
-        file = request.files.get("file")
-        if file is None:
-            raise Invalid([Fault("/file", "missing", "Send the file in the form's field `file`.")])
-        options, content = request.form.to_dict(), file.read()
-    elif request.mimetype == "text/csv":
-        file, content = None, request.get_data()
-    else:
-        detail = f"Send {ACCEPTED}; this is {request.mimetype or 'without a type'}."
-        raise Refusal(415, "unsupported_media_type", detail)
-    if len(content) > LIMITS.dataset_bytes:
-        raise Refusal(413, "too_large", f"A dataset has at most {LIMITS.dataset_bytes} bytes.")
-    upload = _upload_spec(options)
-    return read_csv(content, upload, limits=LIMITS), upload.name or _name_of(file)
-
-
-def _name_of(file: FileStorage | None) -> str | None:
-    """A file's name as far as it can be shown and stored."""
-    name = "" if file is None else (file.filename or "")
-    return "".join(filter(str.isprintable, name))[: LIMITS.name_length] or None
-
-
-def _upload_spec(options: dict[str, str]) -> UploadSpec:
-    """The options as a form or query has them, where everything is text."""
-    raw: dict[str, Any] = dict(options)
-    for name in ("inputs", "targets"):
-        if name in raw:
-            raw[name] = [column.strip() for column in raw[name].split(",")]
-    if "header" in raw:
-        raw["header"] = _flag("header", raw["header"])
-    return parse(UploadSpec, raw)
-
-
-def _flag(name: str, text: str | None) -> bool:
-    if text is None or text.lower() in ("false", "0"):
-        return False
-    if text.lower() in ("true", "1"):
-        return True
-    raise Invalid([Fault(f"/{name}", "wrong_type", f"{name} is true or false.")])
-
-
-def _refuse_options(options: dict[str, str]) -> None:
-    if options:
-        faults = [
-            Fault(f"/{name}", "unknown_field", f"{name[:80]!r} belongs into the body, if anywhere.")
-            for name in options
-        ]
-        raise Invalid(faults)
+        dataset = from_inline(spec)
+        return ReadFile(dataset.to_bytes(), dataset.facts()), spec.name
+    with received_file(options) as (folder, upload, named, file_name):
+        return read_apart(folder, upload, named, limits=LIMITS), upload.name or file_name

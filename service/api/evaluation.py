@@ -17,9 +17,9 @@ from backpropd.spec.faults import Fault, Invalid
 from backpropd.spec.training import TrainingSpec
 from backpropd.store import datasets, jobs
 from service.answers import resource
-from service.api.weights import load
 from service.auth import tenant
 from service.context import database
+from service.models import load
 from service.openapi import CONFLICT
 from service.parameters import ConfusionQuery, JobPath
 from service.representations import ConfusionOut

@@ -72,6 +72,7 @@ def represent(
         "strict": job.spec.get("strict", False),
         "network": network,
         "training": job.spec["training"],
+        "initial": job.spec.get("initial"),
         "history": job.spec["history"],
         "snapshots": job.spec["snapshots"],
         "webhook": None,

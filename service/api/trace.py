@@ -9,7 +9,7 @@ import numpy as np
 from flask import Response, request
 from flask_openapi3 import APIBlueprint, Tag
 
-from backpropd.data.scaling import Scaling
+from backpropd.data.encoding import Encoding
 from backpropd.data.table import Dataset
 from backpropd.engine import Network, Trace, fault_of_trace, trace_step
 from backpropd.export.numbers import json_safe
@@ -23,9 +23,9 @@ from backpropd.spec.training import TrainingSpec
 from backpropd.store import datasets, jobs, networks
 from backpropd.store.errors import NotFound
 from service.answers import answer
-from service.api.weights import load
 from service.auth import tenant
 from service.context import database
+from service.models import load
 from service.openapi import BODY
 from service.parameters import NoQuery
 from service.representations import TraceOut
@@ -77,7 +77,9 @@ def _of_job(spec: JobTraceSpec) -> Response:
     assert job.encoding is not None  # written before the first snapshot
     training = parse(TrainingSpec, job.spec["training"])
     with np.errstate(over="ignore", invalid="ignore"):
-        x = Scaling.from_json(job.encoding["scaling"]).apply(dataset.inputs[[spec.row]])[0]
+        encoding = Encoding.from_json(job.encoding)
+        x = encoding.inputs(dataset.inputs[[spec.row]])[0]
+        t = encoding.targets(dataset.targets[[spec.row]])[0]
     step = {
         "loss": training.loss,
         "learning_rate": training.optimizer.part.learning_rate,
@@ -85,7 +87,7 @@ def _of_job(spec: JobTraceSpec) -> Response:
     }
     network = _traceable(network_spec, "/job")
     theta = theta.astype(np.float64)
-    return _answer(network, theta, x, dataset.targets[spec.row], step)
+    return _answer(network, theta, x, t, step)
 
 
 def _answer(network: Network, theta: Any, x: Any, t: Any, step: dict[str, Any]) -> Response:

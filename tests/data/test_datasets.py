@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from backpropd.data.builtin import builtin, builtin_list
 from backpropd.data.inline import from_inline
 from backpropd.data.prepare import prepare
-from backpropd.data.readers import read_csv
+from backpropd.data.reading import read as read_file
 from backpropd.data.scaling import Scaling
 from backpropd.data.splits import split
 from backpropd.data.table import Dataset
@@ -23,7 +25,10 @@ from backpropd.spec.training import TrainingSpec
 
 def read(text: str | bytes, limits: Limits = LIMITS, **options: Any) -> Dataset:
     content = text.encode() if isinstance(text, str) else text
-    return read_csv(content, parse(UploadSpec, options), limits=limits)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "upload"
+        path.write_bytes(content)
+        return read_file(path, parse(UploadSpec, options), limits=limits)
 
 
 def refused(text: str | bytes, limits: Limits = LIMITS, **options: Any) -> list[tuple[str, str]]:
@@ -107,10 +112,10 @@ def test_rows_are_lines_also_with_quoted_newlines() -> None:
         ("a,a\n1,2\n", "duplicate_column"),
         ("a,b\n1,2,3\n", "uneven_row"),
         ("a\n1\n2\n", "empty"),
-        (b"\xff\xfea,b\n", "not_utf8"),
-        (b"a,b\n" + b"1,2\n" * 50_000 + b"3,\xff\n", "not_utf8"),
+        (b"\xff\xfea,b\n1", "not_utf8"),
+        (b"a,b\n" + b"1,2\n" * 50_000 + b"3,\xff\n", "not_a_number"),
         ('a,b\n"1,2\n', "bad_csv"),
-        ("a,b\n1,2\0\n", "bad_csv"),
+        ("a,b\n1,2\0\n", "bad_text"),
     ],
 )
 def test_what_is_no_dataset_is_refused(text: str | bytes, code: str) -> None:
@@ -193,8 +198,9 @@ def test_inline_rows_are_taken_as_they_are() -> None:
 
 def test_a_split_is_stratified_repeatable_and_whole() -> None:
     labels = np.repeat([0, 1, 2], [60, 30, 10])
-    train, held = split(100, 0.2, np.random.default_rng(3), labels=labels)
-    again = split(100, 0.2, np.random.default_rng(3), labels=labels)
+    how: dict[str, Any] = {"method": "stratified", "labels": labels, "groups": None}
+    train, held = split(100, 0.2, np.random.default_rng(3), **how)
+    again = split(100, 0.2, np.random.default_rng(3), **how)
 
     assert sorted([*train, *held]) == list(range(100))
     assert np.bincount(labels[held]).tolist() == [12, 6, 2]
@@ -203,7 +209,9 @@ def test_a_split_is_stratified_repeatable_and_whole() -> None:
 
 @pytest.mark.parametrize(("rows", "fraction"), [(2, 0.01), (2, 0.99), (3, 0.5)])
 def test_a_split_leaves_nobody_empty(rows: int, fraction: float) -> None:
-    train, held = split(rows, fraction, np.random.default_rng(0), labels=None)
+    train, held = split(
+        rows, fraction, np.random.default_rng(0), method="random", labels=None, groups=None
+    )
 
     assert len(train) >= 1
     assert len(held) >= 1

@@ -35,7 +35,9 @@ def test_folds_are_disjoint_and_cover_every_row(
 ) -> None:
     folds = min(folds, rows)
     labels = rng(seed).integers(0, 3, rows) if labelled else None
-    parts = [fold(rows, rng(seed), fold=k, folds=folds, labels=labels) for k in range(folds)]
+    how: dict[str, Any] = {"labels": labels, "groups": None}
+    how["method"] = "stratified" if labelled else "random"
+    parts = [fold(rows, rng(seed), fold=k, folds=folds, **how) for k in range(folds)]
 
     held = np.concatenate([held_back for _, held_back in parts])
     assert sorted(held.tolist()) == list(range(rows))

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backpropd.export.model import MissingExtra, needed
 from backpropd.export.weights import (
     FORMATS,
     from_npz,
+    from_safetensors,
     named_weights,
     theta_bytes,
     theta_of,
@@ -21,6 +23,7 @@ from backpropd.export.weights import (
 from backpropd.spec.base import parse
 from backpropd.spec.build import build_network
 from backpropd.spec.network import NetworkSpec
+from tests.export.models import GRAPHS, model_of, numbers_dataset
 
 SPEC = parse(
     NetworkSpec,
@@ -140,9 +143,32 @@ def test_json_keeps_every_digit(dtype: str) -> None:
 
 def test_every_format_writes() -> None:
     """
-    A format is a content type and a function; the two that are offered, and no other.
+    A format is a content type, an ending and a function; those that are offered, and no other.
     """
-    weights = named_weights(SPEC, theta())
+    model, _ = model_of(numbers_dataset(3, 3), GRAPHS["chain"])
 
-    assert {"json", "npz"} == set(FORMATS)
-    assert all(each.write(weights, {}) for each in FORMATS.values())
+    assert {"json", "npz", "safetensors", "onnx", "python"} == set(FORMATS)
+    assert all(each.write(model) for each in FORMATS.values())
+
+
+def test_safetensors_hold_every_bit_and_the_definition() -> None:
+    model, _ = model_of(numbers_dataset(3, 3), GRAPHS["chain"])
+    content = FORMATS["safetensors"].write(model)
+    back = from_safetensors(content)
+    length = int.from_bytes(content[:8], "little")
+    about = json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["backpropd"])
+
+    assert {name: array.tobytes() for name, array in model.weights.items()} == {
+        name: array.tobytes() for name, array in back.items()
+    }
+    assert parse(NetworkSpec, about["network"]) == model.network
+    assert about["encoding"] == model.encoding
+    assert content == FORMATS["safetensors"].write(model)
+    for damaged in (b"", content[:-3], b"\xff" * 100, content.replace(b"F32", b"X32")):
+        with pytest.raises(ValueError, match="no safetensors file"):
+            from_safetensors(damaged)
+
+
+def test_what_is_not_installed_is_named_with_its_extra() -> None:
+    with pytest.raises(MissingExtra, match=r"pip install 'backpropd\[export\]'"):
+        needed("no_such_module.at_all", "export")

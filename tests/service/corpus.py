@@ -75,6 +75,9 @@ def bodies(job_id: str) -> dict[str, list[dict[str, Any]]]:
         "/v1/jobs/batch": [{"jobs": [mazur_job(epochs=2)]}],
         "/v1/history/compare": [{"jobs": [job_id], "metrics": ["loss"], "points": 10}],
         f"/v1/jobs/{job_id}/predict": [{"inputs": ROWS["inputs"], "snapshot": "final"}],
+        f"/v1/jobs/{job_id}/evaluate": [
+            {"dataset": {**ROWS, "groups": ["a"]}, "snapshot": "final"}
+        ],
         "/v1/trace": [
             {
                 "network": MAZUR,

@@ -11,9 +11,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
+from safetensors.numpy import save as safetensors
 from werkzeug.test import TestResponse
 
 from backpropd.store import workers
@@ -23,6 +25,7 @@ from tests.service.conftest import Service, key_of
 
 CSV = b"a,b,kind\n1,2,x\n3,4,y\n5,6,x\n"
 STEP = {"network": MAZUR, "inputs": [0.05, 0.10], "targets": [0.01, 0.99]}
+SAFETENSORS = "application/vnd.safetensors"
 NOT_OPERATIONS = ("/v1/openapi.json", "/v1/docs")  # the document itself, and the page that shows it
 
 PARAMETER = re.compile(r"<(?:[^:>]+:)?([^>]+)>")  # in an address as Flask writes it
@@ -45,6 +48,16 @@ def body(value: Any) -> dict[str, Any]:
 
 def csv_body() -> dict[str, Any]:
     return {"data": CSV, "content_type": "text/csv"}
+
+
+def archive() -> dict[str, Any]:
+    out = io.BytesIO()
+    np.savez(out, **{"output.weight": np.eye(2)})
+    return {"data": out.getvalue(), "content_type": "application/x-npz"}
+
+
+def flowers() -> dict[str, Any]:
+    return {"data": b"5.1,3.5,1.4,0.2\n", "content_type": "text/csv"}
 
 
 CALLS = [
@@ -110,8 +123,23 @@ CALLS = [
     Call("GET /v1/jobs/{job_id}/snapshots"),
     Call("GET /v1/jobs/{job_id}/snapshots", ids={"job_id": "{diverged}"}),
     Call("GET /v1/jobs/{job_id}/snapshots/{snapshot}/weights"),
-    Call("GET /v1/jobs/{job_id}/snapshots/{snapshot}/weights", query="?format=npz"),
+    *(
+        Call("GET /v1/jobs/{job_id}/snapshots/{snapshot}/weights", query=f"?format={each}")
+        for each in ("npz", "safetensors", "onnx", "python")
+    ),
     Call("POST /v1/jobs/{job_id}/predict", options=body({"inputs": [[5.1, 3.5, 1.4, 0.2]]})),
+    Call("POST /v1/jobs/{job_id}/predict", query="?format=csv", options=flowers()),
+    Call("POST /v1/jobs/{job_id}/predict", 422, options=csv_body()),
+    Call("POST /v1/jobs/{job_id}/evaluate", options=body({"dataset": "builtin:iris"})),
+    Call("POST /v1/jobs/{job_id}/evaluate", 422, options=body({"dataset": "builtin:wine"})),
+    Call("POST /v1/weights", 201, options=archive()),
+    Call("POST /v1/weights", 200, options=archive()),
+    Call("POST /v1/weights", 422, options={"data": b"x", "content_type": "application/x-npz"}),
+    Call("POST /v1/weights", 415, options=csv_body()),
+    Call("GET /v1/weights"),
+    Call("GET /v1/weights/{weights_id}"),
+    Call("GET /v1/weights/{weights_id}", 404, ids={"weights_id": "wts_x"}),
+    Call("DELETE /v1/weights/{weights_id}", 204),
     Call("POST /v1/trace", options=body(STEP)),
     Call("POST /v1/trace", options=body({"job": "{job_id}"})),
     Call("POST /v1/trace", 422, options=body({})),
@@ -171,6 +199,9 @@ def stored(service: Service) -> dict[str, str]:
         "unused_dataset": dataset["id"],
         "key_id": key_of(service, "somebody")[0],
         "authorization": key_of(service, "local", "read", "write", "admin")[1]["Authorization"],
+        "weights_id": service.client.post(
+            "/v1/weights", data=safetensors({"a": np.zeros(1)}), content_type=SAFETENSORS
+        ).get_json()["id"],
     }
 
 

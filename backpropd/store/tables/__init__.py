@@ -10,6 +10,7 @@ from backpropd.store.tables.key import ApiKeyRow
 from backpropd.store.tables.network import NetworkRow
 from backpropd.store.tables.snapshot import SnapshotContentRow, SnapshotRow
 from backpropd.store.tables.tenant import LOCAL_TENANT, TenantRow
+from backpropd.store.tables.weights import WeightsContentRow, WeightsRow
 from backpropd.store.tables.worker import WorkerRow
 
 __all__ = [
@@ -31,5 +32,7 @@ __all__ = [
     "SnapshotContentRow",
     "SnapshotRow",
     "TenantRow",
+    "WeightsContentRow",
+    "WeightsRow",
     "WorkerRow",
 ]
