@@ -14,7 +14,7 @@ from backpropd.data import sandbox
 from backpropd.data.assembly import one_hot
 from backpropd.data.encoding import places
 from backpropd.data.files import opened
-from backpropd.data.raw import CellFaults, Kind, RawColumn, Table, refused
+from backpropd.data.raw import MADE_UP, CellFaults, Kind, RawColumn, Table, refused
 from backpropd.data.reading import UPLOAD
 from backpropd.data.rows import RowTable
 from backpropd.data.table import Column, Floats
@@ -229,7 +229,7 @@ def _found(kinds: Sequence[Kind], wanted: Sequence[Column]) -> dict[str, Column]
     """The table's columns by name; where it has none of them and no names, by their order."""
     there = {kind.name for kind in kinds}
     missing = [column.name for column in wanted if column.name not in there]
-    nameless = all(kind.name == f"column{i}" for i, kind in enumerate(kinds, start=1))
+    nameless = all(MADE_UP.fullmatch(kind.name) for kind in kinds)
     if missing and nameless and len(kinds) >= len(wanted):
         return {kind.name: column for kind, column in zip(kinds, wanted, strict=False)}
     if missing:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from backpropd.data.encoding import places
 from backpropd.data.predicting import Predictor
+from backpropd.data.raw import MADE_UP
 from backpropd.data.table import Column, Dataset, Floats
 from backpropd.spec.faults import Fault, Invalid
-
-MADE_UP = re.compile(r"(x|y|column)\d+")
 
 
 def matched(dataset: Dataset, predictor: Predictor) -> tuple[Floats, Floats]:

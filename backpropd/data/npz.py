@@ -1,7 +1,7 @@
 """NumPy archives: what each member declares is added up before anything is unpacked.
 
 Either two arrays, `inputs` (N, I) and `targets` (N, O) or (N,), also called X and y; or a column
-an array, each (N,). No pickles: numbers and truth values alone.
+an array, each (N,); or one array (N, columns). No pickles: numbers and truth values alone.
 """
 
 from __future__ import annotations
@@ -45,6 +45,9 @@ class NpzTable:
                 raise refused("shape_mismatch", detail)
             columns = [*X.T, *Y.T]
             names += self.targets
+        elif len(arrays) == 1 and next(iter(arrays.values())).ndim == 2:
+            (X,) = arrays.values()
+            names, columns = [f"x{i}" for i in range(1, X.shape[1] + 1)], list(X.T)
         else:
             names, columns = list(arrays), list(arrays.values())
             if any(array.ndim != 1 or len(array) != len(columns[0]) for array in columns):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,11 @@ class ParquetTable:
         metadata = self.file.metadata
         check_width(metadata.num_columns, limits)
         _check_sizes(metadata, limits)
-        if metadata.num_rows == 0:
+        if metadata.num_rows == 0 or metadata.num_columns == 0:
             raise refused("empty", "The file has no rows.")
         self.at_once = max(1, CELLS_AT_ONCE // metadata.num_columns)
         fields = self.file.schema_arrow
-        double = {name for name in fields.names if fields.names.count(name) > 1}
+        double = {name for name, count in Counter(fields.names).items() if count > 1}
         if double:
             detail = f"Two columns have the same name: {', '.join(sorted(double))[:200]}."
             raise refused("duplicate_column", detail)

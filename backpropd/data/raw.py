@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,6 +14,9 @@ from backpropd.spec.faults import Fault, Invalid
 
 MOST_CELLS_TOLD = 50  # bad cells; whoever has more has another problem
 MOST_CATEGORIES = 1000  # of one column; more of them are names, not categories
+
+# Names that columns have which were given none.
+MADE_UP = re.compile(r"(x|y|column)\d+")
 
 Codes = NDArray[np.int64]
 

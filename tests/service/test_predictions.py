@@ -156,6 +156,19 @@ def test_a_file_is_answered_as_a_file(taught: Service, plants: str, houses: str)
     assert 1 + len(HOUSES.splitlines()[1:]) == len(prices.get_data(as_text=True).splitlines())
 
 
+def test_an_array_is_rows_in_order(taught: Service, iris_trained: dict[str, Any]) -> None:
+    X = np.array([[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]])
+    out = io.BytesIO()
+    np.savez(out, X=X)
+    path = f"/v1/jobs/{iris_trained['id']}/predict"
+    answer = taught.client.post(path, data=out.getvalue(), content_type="application/x-npz")
+
+    assert (
+        answer.get_json()["outputs"]
+        == (predict(taught.client, iris_trained["id"], X.tolist()).get_json()["outputs"])
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "query", "said"),
     [

@@ -31,7 +31,13 @@ READING = [each for each in ALL if SCOPES[each] is Scope.READ]
 # An administrator's hand reaches every owner.
 OWNED = [each for each in CLOSED if "<" in each and SCOPES[each] is not Scope.ADMIN]
 PARAMETER = re.compile(r"<(?:[^:>]+:)?([^>]+)>")
-ABSENT = {"network_id": "net_x", "dataset_id": "ds_x", "job_id": "job_x", "key_id": "key_x"}
+ABSENT = {
+    "network_id": "net_x",
+    "weights_id": "wts_none",
+    "dataset_id": "ds_x",
+    "job_id": "job_x",
+    "key_id": "key_x",
+}
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,7 @@ def test_with_the_right_key_it_does_something(stage: Stage, operation: str) -> N
 
 
 def test_lists_show_a_stranger_nothing(stage: Stage) -> None:
-    for noun in ("networks", "datasets", "jobs"):
+    for noun in ("networks", "datasets", "jobs", "weights"):
         answer = stage.service.client.get(f"/v1/{noun}", headers=stage.keys["stranger", Scope.READ])
 
         assert [] == answer.get_json()["data"]
@@ -141,10 +147,12 @@ def test_lists_show_a_stranger_nothing(stage: Stage) -> None:
         ("/v1/jobs", iris_job() | {"network": "{network_id}"}),
         ("/v1/jobs", iris_job() | {"dataset": "{dataset_id}"}),
         ("/v1/jobs", iris_job() | {"after": ["{job_id}"]}),
+        ("/v1/jobs", iris_job() | {"initial": {"job": "{job_id}"}}),
+        ("/v1/jobs", iris_job() | {"initial": {"weights": "{weights_id}"}}),
         ("/v1/trace", {"job": "{job_id}"}),
         ("/v1/history/compare", {"jobs": ["{job_id}"]}),
     ],
-    ids=["network", "dataset", "after", "trace", "compare"],
+    ids=["network", "dataset", "after", "initial job", "initial weights", "trace", "compare"],
 )
 def test_ids_in_a_body_are_as_blind(stage: Stage, path: str, body: dict[str, Any]) -> None:
     scope = Scope.WRITE if path == "/v1/jobs" else Scope.READ
