@@ -261,6 +261,32 @@ def test_a_compressed_body_is_refused_by_name(client: CheckingClient) -> None:
     assert (415, "unsupported_encoding") == (refused.status_code, refused.get_json()["code"])
 
 
+def test_a_file_may_be_compressed_and_of_any_format(client: CheckingClient) -> None:
+    """
+    By its type or by its name; what it is said to be, and is not, is refused.
+    """
+    packed = gzip.compress(CSV.encode())
+    lines = b'{"a": 1, "b": 2, "kind": "x"}\n{"a": 3, "b": 4, "kind": "y"}\n'
+    answers = [
+        client.post("/v1/datasets", data=packed, content_type="application/gzip"),
+        form(client, packed, "flowers.csv.gz"),
+        raw(client, CSV),
+        client.post("/v1/datasets", data=lines, content_type="application/x-ndjson"),
+        form(client, lines, "flowers.jsonl"),
+    ]
+    wrong = client.post("/v1/datasets", data=CSV, content_type="application/x-parquet")
+
+    assert [201, 200, 200, 201, 200] == [answer.status_code for answer in answers]
+    assert "said to be parquet" in details(wrong)
+
+
+def test_a_bomb_is_refused(client: CheckingClient) -> None:
+    bomb = gzip.compress(b"1,2\n" * 30_000_000, compresslevel=1)
+    refused = client.post("/v1/datasets", data=bomb, content_type="application/gzip")
+
+    assert {"": "too_large"} == faults(refused)
+
+
 def test_a_file_that_is_too_large_is_refused_unread(client: CheckingClient) -> None:
     """
     The body's limit is told by its announced length, before a byte of it is read.
