@@ -56,6 +56,8 @@ class CsvTable(RowTable):
             "decimal": self.decimal,
         }
         self.survey(_names(sample[0], self.header))
+        for kind, cell in zip(self.kinds, sample[0], strict=True):
+            kind.named = not self.header or bool(cell.strip())
 
     def rows(self, faults: CellFaults) -> Iterator[Row]:
         skip, width = self.header, len(self.kinds)

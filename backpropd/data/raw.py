@@ -31,6 +31,7 @@ class Kind:
     missing: int = 0
     categories: set[str] = field(default_factory=set)  # one more than MOST_CATEGORIES at most
     unreadable: str | None = None  # what it holds instead of numbers or words
+    named: bool = True  # False where its place in the header is empty
 
     @property
     def is_number(self) -> bool:

@@ -78,8 +78,8 @@ def _useless(kind: Kind) -> str | None:
         return f"has more than {MOST_CATEGORIES:,} different words"
     if not kind.is_number and len(kind.categories) == kind.words >= FEW_ROWS:
         return "has another word in every row, as names have"
-    if kind.is_number and IDENTIFIERS.fullmatch(kind.name):
-        return "numbers the rows, by its name"
+    if kind.is_number and (not kind.named or IDENTIFIERS.fullmatch(kind.name)):
+        return "numbers the rows, by its name" if kind.named else "has no name, as row numbers have"
     if not kind.numbers and not kind.words:
         return "has no value at all"
     return None

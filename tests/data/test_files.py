@@ -168,6 +168,14 @@ def test_roles_are_guessed_and_shown(file: Path) -> None:
     assert grouped.sha256 != dataset_of(file, text, inputs=["id"]).sha256
 
 
+def test_the_row_numbers_of_other_programs_are_ignored(file: Path) -> None:
+    dataset = dataset_of(file, '"","a","y"\n"1",5,1.5\n"2",6,2.5\n')
+
+    assert dataset.input_names == ("a",)
+    assert "has no name, as row numbers have" in dataset.warnings[0]
+    assert dataset_of(file, "1,5,1.5\n2,6,2.5\n").input_names == ("column1", "column2")
+
+
 @pytest.mark.parametrize(
     ("rule", "expected"), [("mean", 2.5), ("median", 1.5), ("most_frequent", 1.0)]
 )
