@@ -439,7 +439,7 @@ class CalibrationOut(BaseModel):
 
 
 class TargetEvaluation(BaseModel):
-    """A target's figures and plots; null where a prediction is not finite."""
+    """A target's figures and plots; null where a value is not finite, or too large to square."""
 
     metrics: dict[str, Number | None] | None
     points: dict[str, list[Number]] | None = Field(

@@ -14,6 +14,7 @@ from backpropd.data.table import Floats
 BINS = 10  # of a calibration curve
 MOST_POINTS = 2000  # of a plot
 HISTOGRAM_BINS = 20
+LARGEST = 1e150  # whose square is still a number
 
 Numbers = NDArray[np.floating[Any]]
 
@@ -109,13 +110,22 @@ def regression(T: Floats, Y: Numbers, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def _histogram(values: Floats) -> tuple[NDArray[Any], Floats]:
+    """(counts, edges); one bin where the values are too close for more."""
+    low, high = values.min(), values.max()
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
+        return np.array([len(values)]), np.array([low, high])
+    return np.histogram(values, bins=HISTOGRAM_BINS)
+
+
 def _of_target(t: Floats, y: Floats, rows: NDArray[Any]) -> dict[str, Any]:
     from sklearn import metrics  # noqa: PLC0415 - a second of import for who needs it
 
-    residuals = t - y
-    if not np.isfinite(residuals).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        residuals = t - y
+    if not np.isfinite(residuals).all() or max(np.abs(t).max(), np.abs(y).max()) > LARGEST:
         return {"metrics": None, "points": None, "residuals": None}
-    counts, edges = np.histogram(residuals, bins=HISTOGRAM_BINS)
+    counts, edges = _histogram(residuals)
     shares = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
     return {
         "metrics": {

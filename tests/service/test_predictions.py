@@ -257,6 +257,15 @@ def test_a_regression_is_evaluated_in_its_own_units(taught: Service, houses: str
     assert 3 == sum(price["residuals"]["histogram"]["counts"])
 
 
+@pytest.mark.parametrize("target", [1e308, 1e20, 0.0])
+def test_any_number_may_be_measured(taught: Service, houses: str, target: float) -> None:
+    rows = {"inputs": [[60, 2]], "targets": [[target]], "task": "regression"}
+    answer = evaluate(taught.client, houses, rows)
+
+    assert 200 == answer.status_code
+    assert (target > 1e150) == (answer.get_json()["targets"]["price"]["metrics"] is None)
+
+
 def test_groups_stay_together_in_a_job(taught: Service) -> None:
     text = "who,x,y\n" + "".join(f"p{i % 5},{i},{i % 3 + 0.5}\n" for i in range(40))
     dataset = taught.client.post(
