@@ -91,11 +91,15 @@ def evaluate(path: JobPath, body: EvaluateSpec, query: NoQuery) -> Response:
     Y = predictor.outputs(X)
     about = {"object": "evaluation", "job": job.id, "epoch": snapshot.epoch}
     about |= {"dataset_sha256": dataset.sha256, "rows": len(X), "task": predictor.encoding.task}
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told as such
+        return answer({**about, **json_safe(_figures(predictor, Y, T))})
+
+
+def _figures(predictor: Predictor, Y: Any, T: Any) -> dict[str, Any]:
     if predictor.classes is None:
-        return answer({**about, **json_safe(regression(T, Y, predictor.target_names))})
-    P = predictor.probabilities(Y)
+        return regression(T, Y, predictor.target_names)
     labels = T.argmax(axis=1) if T.shape[1] > 1 else (T[:, 0] > 0.5).astype(np.int64)
-    return answer({**about, **json_safe(classification(labels, P, predictor.classes))})
+    return classification(labels, predictor.probabilities(Y), predictor.classes)
 
 
 def _load(job_id: str, which: str | int) -> tuple[SnapshotRow, Predictor]:
