@@ -490,6 +490,26 @@ def test_bad_arguments_are_refused_by_name() -> None:
         choice.course(trainings[0], data(), starts(trainings)[0])
 
 
+def test_arrays_of_a_wrong_shape_are_refused_before_a_kernel_sees_them() -> None:
+    trainings = varied()
+    plan = choose_many(trainings, data(), build="interpreted")
+
+    def refused(samples: Any, states: list[TrainingState], why: str) -> None:
+        with pytest.raises(ValueError, match=why):
+            next(
+                fit_many(trainings, samples, states, enough=never, mark=None, plan=plan, threads=1)
+            )
+
+    states = starts(trainings)
+    states[1].theta = states[1].theta[:-1]
+    refused(data(), states, "theta of state 1 has shape .30,., the network takes .31,.")
+    narrow = dataclasses.replace(data(), inputs=data().inputs[:, :2])
+    refused(narrow, starts(trainings), "inputs has shape .11, 2., the network takes .11, 3.")
+    states = starts(trainings)
+    states[0].slots = np.zeros((1, 31))
+    refused(data(), states, "slots of state 0")
+
+
 def test_a_fault_of_the_caller_leaves_no_thread_behind() -> None:
     trainings = endless(20)
     before = threading.active_count()

@@ -105,11 +105,16 @@ def folder() -> Path:
     """Where generated modules and what Numba makes of them lie, for this version and processor."""
     chosen = os.environ.get(FOLDER_VARIABLE)
     base = Path(chosen) if chosen else _users_cache() / "backpropd" / "kernels"
-    processor = f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
     circumstances = (
-        f"{numba.__version__} {sys.version} {processor} {os.environ.get('NUMBA_CPU_NAME')}"
+        f"{numba.__version__} {sys.version} {_processor()} {os.environ.get('NUMBA_CPU_NAME')}"
     )
     return base / hashlib.sha256(circumstances.encode()).hexdigest()[:12]
+
+
+@cache
+def _processor() -> str:
+    """Asking LLVM for it takes as long as training a small network for some epochs."""
+    return f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
 
 
 def _users_cache() -> Path:

@@ -7,7 +7,7 @@ to the shape. Places are counted in numbers, so that each is a multiple of the l
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -132,7 +132,13 @@ class Lanes:
     def __init__(
         self, members: Sequence[Member], data: Data, traces: Sequence[Traced], seats: int
     ) -> None:
-        """`traces` are of the members, in their order; all stand at the same batch of an epoch."""
+        """`traces` are of the members, in their order; all stand at the same batch of an epoch.
+
+        Raises ValueError where a shape is not the network's: a kernel looks at no bounds.
+        """
+        for name, found, right in _shapes(members, data):
+            if found != right:
+                raise ValueError(f"{name} has shape {found}, the network takes {right}")
         self.all, self.data, self.seats = list(members), data, seats
         first = members[0].training
         self.network, self.dtype = first.network, first.network.dtype
@@ -191,7 +197,8 @@ class Lanes:
         self.control[KEEPS_BEST] = best_of(self.all[0].training)
         self.control[WIDTH_OF_ALL] = width
         self.steps = np.zeros((2, seats), np.int64)
-        self.reals = np.full((4, seats), math.nan)
+        self.reals = room(4 * seats, np.float64).reshape(4, seats)
+        self.reals[:] = math.nan
 
     def _take_states(self) -> None:
         """From the states as they are kept to what the kernel has."""
@@ -269,6 +276,28 @@ class Lanes:
         weights = [self.theta, self.slots, self.start, self.best]
         chance = [self.order_bits, self.noise_bits, self.orders]
         return [*weights, *chance, self.control, self.steps, self.reals]
+
+
+def _shapes(
+    members: Sequence[Member], data: Data
+) -> Iterator[tuple[str, tuple[int, ...], tuple[int, ...]]]:
+    """Every array that is given: its name, its shape, and that which it must have."""
+    network, samples = members[0].training.network, len(data.inputs)
+    yield "inputs", data.inputs.shape, (samples, network.inputs)
+    yield "targets", data.targets.shape, (samples, network.outputs)
+    if data.weights is not None:
+        yield "weights", data.weights.shape, (samples,)
+    if data.validation_inputs is not None and data.validation_targets is not None:
+        samples = len(data.validation_inputs)
+        yield "validation_inputs", data.validation_inputs.shape, (samples, network.inputs)
+        yield "validation_targets", data.validation_targets.shape, (samples, network.outputs)
+    size = network.parameter_count
+    for member in members:
+        state, place = member.state, member.place
+        yield f"theta of state {place}", state.theta.shape, (size,)
+        yield f"epoch_theta of state {place}", state.epoch_theta.shape, (size,)
+        slots = (member.training.optimizer.slots, size)
+        yield f"slots of state {place}", state.slots.shape, slots
 
 
 def batch_size_of(training: Training, data: Data) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Hashable, Sequence
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ from backpropd.engine.kernels.vectors import FAST, lanes_of
 from backpropd.engine.many import Asked, Mark, Member, stands_at
 from backpropd.engine.regularizers import ClipGlobalNorm, ClipNorm
 from backpropd.engine.schedules import Constant
+from backpropd.engine.state import TrainingState
 from backpropd.engine.stopping import better
 from backpropd.engine.training import Columns, Course, Data, Training
 
@@ -72,10 +74,12 @@ def module_of(training: Training, data: Data, *, build: str) -> Module:
 class Swarm(Lanes):
     """Networks side by side, up to one for each lane; all stand at the same batch of an epoch."""
 
-    def __init__(self, members: Sequence[Member], data: Data, modules: Sequence[Module]) -> None:
-        """`modules` are of the members, in their order: of one text, with numbers of their own."""
+    def __init__(
+        self, members: Sequence[Member], data: Data, modules: Sequence[Module], code: ModuleType
+    ) -> None:
+        """`modules` are of the members, in their order: one `code`, with numbers of their own."""
         super().__init__(members, data, [each.traced for each in modules], modules[0].lanes)
-        self.text, self.code = modules[0].text, modules[0].loaded()
+        self.text, self.code = modules[0].text, code
         self.living = dict(enumerate(members))  # by lane
         # What only Python can do at the end of an epoch takes one call an epoch.
         self.by_epoch = any(_by_epoch(each.training) for each in members)
@@ -213,11 +217,11 @@ class Swarm(Lanes):
             del self.living[lane]
         member.tell(rows, self._presented(state, was))
 
-    def _presented(self, state: Any, was: tuple[int, int]) -> int:
+    def _presented(self, state: TrainingState, was: tuple[int, int]) -> int:
         """How many samples came since (epoch, batch)."""
         epochs = state.epoch - was[0] + (state.ended == "diverged")
-        now, then = (min(each * self.batch_size, self.samples) for each in (state.batch, was[1]))
-        return int(epochs * self.samples + now - then)
+        now = min(state.batch * self.batch_size, self.samples)
+        return epochs * self.samples + now - min(was[1] * self.batch_size, self.samples)
 
     def _good_epochs(self, lane: int, before: list[Any], finished: int) -> int:
         """How many epochs of the call passed before one that ended with what is not finite."""

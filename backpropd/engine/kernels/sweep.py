@@ -40,33 +40,37 @@ class Sweep:
         """Crews of these networks: swarms of those of one kind, and each other one alone."""
         crews: list[Crew] = []
         kinds: dict[Hashable, list[Member]] = {}
+        codes: dict[int, Hashable] = {}  # of each choice; whoever shares one has the same shape
         for member in members:
-            choice = self.choices[member.place]
-            if choice.kernel == SWARM:
-                kinds.setdefault(self._kind(member), []).append(member)
-            else:
-                course = choice.course(member.training, data, member.state)
+            choice, training = self.choices[member.place], member.training
+            if choice.kernel != SWARM:
+                course = choice.course(training, data, member.state)
                 crews.append(Alone(member, course))
+                continue
+            if id(choice) not in codes:
+                codes[id(choice)] = self._code(member)
+            kind = (codes[id(choice)], training.batch_size, training.best, member.state.batch)
+            kinds.setdefault(kind, []).append(member)
         for alike in kinds.values():
             crews += self._swarms(alike, data)
         return crews
 
-    def _kind(self, member: Member) -> Hashable:
-        from backpropd.engine.kernels.lanes import Shape, best_of
+    def _code(self, member: Member) -> Hashable:
+        from backpropd.engine.kernels.lanes import Shape
 
-        training, state, module = member.training, member.state, self._module(member)
-        shape = Shape(training.network, module.traced.activations, module.lanes).key
-        return module.text, shape, training.batch_size, best_of(training), state.batch
+        module = self._module(member)
+        shape = Shape(member.training.network, module.traced.activations, module.lanes)
+        return module.text, shape.key
 
     def _swarms(self, members: Sequence[Member], data: Data) -> list[Crew]:
         from backpropd.engine.kernels.swarm import Swarm
 
-        seats = self._module(members[0]).lanes
-        crews: list[Crew] = []
-        for first in range(0, len(members), seats):
-            aboard = members[first : first + seats]
-            crews.append(Swarm(aboard, data, [self._module(member) for member in aboard]))
-        return crews
+        modules = [self._module(member) for member in members]
+        code, seats = modules[0].loaded(), modules[0].lanes
+        return [
+            Swarm(members[first : first + seats], data, modules[first : first + seats], code)
+            for first in range(0, len(members), seats)
+        ]
 
     def _module(self, member: Member) -> Module:
         module = self.choices[member.place].module
@@ -86,11 +90,13 @@ def choose_many(
     if kernel not in (None, SWARM, PLAIN):
         raise ValueError(f"kernel is {kernel}; it may be {SWARM} or {PLAIN}")
     known: dict[Hashable, Choice] = {}
+    choices = []
     for training in trainings:
         parts = _parts(training)
         if parts not in known:
             known[parts] = _choice(training, data, kernel, build)
-    return Sweep(tuple(known[_parts(training)] for training in trainings))
+        choices.append(known[parts])
+    return Sweep(tuple(choices))
 
 
 def _choice(training: Training, data: Data, kernel: str | None, build: str) -> Choice:

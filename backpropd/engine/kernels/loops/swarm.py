@@ -153,23 +153,35 @@ def head_row(layers, z, y, d, t, counts, base, row, width, scratch, p, reals):
         error = multiply(error, count)
         for b in range(at, at + size, LANES):
             store(d, b, multiply(load(d, b), count))
-    store(scratch, 0, error)
-    for lane in range(LANES):
-        reals[BATCH_LOSS * LANES + lane] += F64(scratch[lane])
+    if IS_DOUBLE:
+        store(reals, BATCH_LOSS * LANES, add(load(reals, BATCH_LOSS * LANES), error))
+    else:
+        store(scratch, 0, error)
+        for lane in range(LANES):
+            reals[BATCH_LOSS * LANES + lane] += F64(scratch[lane])
 
 
 @inlined
 def begin_update(q, c, rates, epoch, update, reals, steps, control):
     """Note each network's loss and find the update's numbers: the learning rate, ..."""
-    for lane in range(LANES):
-        loss, before = reals[BATCH_LOSS * LANES + lane], reals[LAST_LOSS * LANES + lane]
-        reals[LAST_LOSS * LANES + lane] = loss
-        reals[TOTAL * LANES + lane] += loss
-        reals[BATCH_LOSS * LANES + lane] = 0.0
-        if ANEW or control[RATES_PER] == 2:
+    if ANEW or control[RATES_PER] == 2:
+        for lane in range(LANES):
+            rose = (
+                1.0 if reals[BATCH_LOSS * LANES + lane] > reals[LAST_LOSS * LANES + lane] else 0.0
+            )
             rate = rate_of(rates, epoch, update, lane, control)
-            rose = 1.0 if loss > before else 0.0
             moments(q, c, rate, F64(steps[lane] + update + 1), rose, lane)
+    if IS_DOUBLE:
+        loss = load(reals, BATCH_LOSS * LANES)
+        store(reals, LAST_LOSS * LANES, loss)
+        store(reals, TOTAL * LANES, add(load(reals, TOTAL * LANES), loss))
+        store(reals, BATCH_LOSS * LANES, splat(0.0))
+    else:
+        for lane in range(LANES):
+            found = reals[BATCH_LOSS * LANES + lane]
+            reals[LAST_LOSS * LANES + lane] = found
+            reals[TOTAL * LANES + lane] += found
+            reals[BATCH_LOSS * LANES + lane] = 0.0
 
 
 @inlined
