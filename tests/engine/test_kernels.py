@@ -370,6 +370,32 @@ def test_any_cut_and_every_resume_gives_the_same_bits(kernel: str, batch_size: i
             assert values.tobytes() == columns[name].tobytes(), name
 
 
+def test_what_dies_away_becomes_zero_and_never_a_slow_tiny_number() -> None:
+    """And only within a kernel: NumPy's numbers stay what they are."""
+    training = training_of(
+        rich(),
+        loss="cross_entropy",
+        order="shuffled",
+        optimizer=OPTIMIZERS.standard("adam"),
+        batch_size=1,
+        epochs=12,
+        best="val_loss",
+    )
+    X, V = np.zeros((SAMPLES, 3)), np.zeros((VALIDATING, 3))
+    samples = data_of(X, TARGETS[:SAMPLES], V, TARGETS[SAMPLES:])
+
+    def tiny(choice: Choice | None) -> int:
+        state = begin(training, theta_of(training))
+        state.slots[:] = 1e-307  # of weights from inputs that are 0 nothing is added any more
+        list(fit(training, samples, state, enough=lambda: False, mark=None, plan=choice))
+        sizes = np.abs(state.slots)
+        return int(((sizes > 0) & (sizes < np.finfo(float).tiny)).sum())
+
+    assert tiny(None) > 0
+    assert tiny(choose(training, samples, kernel="online", unrolled=False)) == 0
+    assert np.array([1e-310]) * 0.5 > 0
+
+
 def _resumed(training: Training, choice: Choice, updates: int) -> tuple[TrainingState, Any]:
     """Stopped after so many updates each time, saved, thrown away and read again."""
     state, pieces = begin(training, theta_of(training)), []

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from backpropd.engine.kernels import generated
 from backpropd.engine.kernels.course import Module, bits_of, constants_of, state_of
+from backpropd.engine.kernels.packing import aligned, zeros
 from backpropd.engine.kernels.traced import trace
 from backpropd.engine.kernels.vectors import lanes_of
 from backpropd.engine.network import INPUTS, Layer
@@ -43,37 +44,37 @@ class BlasCourse(Course):
         self.code, self.traced = module.loaded(), module.traced
         lanes = self.lanes = module.lanes
         network, dtype = self.network, self.network.dtype
-        self.p = np.repeat(np.array(self.traced.settings or [0.0]), lanes).astype(dtype)
+        self.p = aligned(np.repeat(self.traced.settings or [0.0], lanes), dtype)
         self.q = np.repeat(np.array(self.traced.plain or [0.0]), lanes)
-        self.c = np.zeros((self.traced.moments + 1) * lanes, dtype)
+        self.c = zeros((self.traced.moments + 1) * lanes, dtype)
         self.by_norm = isinstance(training.clip, ClipNorm | ClipGlobalNorm)
         self.X = np.ascontiguousarray(data.inputs, dtype)
         pad = self._padded(network.outputs)
-        targets = np.zeros((self.samples, pad), dtype)
+        targets = zeros((self.samples, pad), dtype)
         targets[:, : network.outputs] = data.targets
         self.T = targets.ravel()
-        self.weights = np.zeros(1, dtype) if data.weights is None else data.weights.astype(dtype)
+        self.weights = zeros(1, dtype) if data.weights is None else data.weights.astype(dtype)
         self._give_room(state)
         rows = self.batch_size
         self.z, self.y, self.o, self.d, self.kept, self.mask = {}, {}, {}, {}, {}, {}
         for layer in network.order:
             shape = (rows, self._padded(layer.units))
-            self.z[layer.name], self.y[layer.name] = np.zeros(shape, dtype), np.zeros(shape, dtype)
-            self.d[layer.name] = np.zeros(shape, dtype)
+            self.z[layer.name], self.y[layer.name] = zeros(shape, dtype), zeros(shape, dtype)
+            self.d[layer.name] = zeros(shape, dtype)
             dropped = bool(layer.dropout)
-            self.o[layer.name] = np.zeros(shape, dtype) if dropped else self.y[layer.name]
-            self.kept[layer.name] = np.zeros(shape if dropped else 1, dtype)
-            mask = np.zeros(shape[1], dtype)
+            self.o[layer.name] = zeros(shape, dtype) if dropped else self.y[layer.name]
+            self.kept[layer.name] = zeros(shape if dropped else 1, dtype)
+            mask = zeros(shape[1], dtype)
             mask[: layer.units] = 1
             self.mask[layer.name] = mask
-        self.inputs = np.zeros((rows, network.inputs), dtype)
+        self.inputs = zeros((rows, network.inputs), dtype)
         self.side_by_side: dict[str, Any] = {
-            layer.name: np.zeros((rows, network.fan_in(layer.name)), dtype)
+            layer.name: zeros((rows, network.fan_in(layer.name)), dtype)
             for layer in network.order
             if len(layer.sources) > 1
         }
         widest = max(shape.shape[1] for shape in self.z.values())
-        self.scratch = np.zeros(16 * widest, dtype)
+        self.scratch = zeros(16 * widest, dtype)
 
     def _padded(self, units: int) -> int:
         return -(-units // self.lanes) * self.lanes
@@ -82,14 +83,14 @@ class BlasCourse(Course):
         """theta, slots and gradient with a whole vector's room at their end."""
         size, dtype = state.theta.size, state.theta.dtype
         stride = self._padded(size) + self.lanes
-        theta, slots = np.zeros(stride, dtype), np.zeros((max(1, len(state.slots)), stride), dtype)
+        theta, slots = zeros(stride, dtype), zeros((max(1, len(state.slots)), stride), dtype)
         theta[:size] = state.theta
         slots[: len(state.slots), :size] = state.slots
         state.theta, state.slots = theta[:size], slots[: len(state.slots), :size]
         self.theta, self.slots, self.stride = theta, slots.ravel(), stride
-        self.whole_gradient = np.zeros(stride, dtype)
+        self.whole_gradient = zeros(stride, dtype)
         self.gradient = self.whole_gradient[:size]
-        self.l1, self.l2 = np.zeros(stride, dtype), np.zeros(stride, dtype)
+        self.l1, self.l2 = zeros(stride, dtype), zeros(stride, dtype)
         if self.network.penalty is not None:
             self.l1[:size], self.l2[:size] = self.network.penalty.l1, self.network.penalty.l2
 

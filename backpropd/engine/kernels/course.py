@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backpropd.engine.kernels import generated
-from backpropd.engine.kernels.packing import Packing
+from backpropd.engine.kernels.packing import Packing, aligned, zeros
 from backpropd.engine.kernels.tiles import products
 from backpropd.engine.kernels.traced import Traced, trace
 from backpropd.engine.kernels.unrolled import fewest_lanes, unrolled
@@ -171,9 +171,9 @@ class CompiledCourse(Course):
         widest = int(packing.layers[:, 1].max())
 
         def room(size: int) -> Any:
-            return np.zeros(max(size, lanes) + lanes, dtype)
+            return zeros(max(size, lanes) + lanes, dtype)
 
-        self.p = np.repeat(np.array(traced.settings or [0.0]), lanes).astype(dtype)
+        self.p = aligned(np.repeat(traced.settings or [0.0], lanes), dtype)
         self.q = np.repeat(np.array(traced.plain or [0.0]), lanes)
         self.c = room(traced.moments * lanes)
         penalty = network.penalty
@@ -186,11 +186,11 @@ class CompiledCourse(Course):
         if data.validation_inputs is not None and data.validation_targets is not None:
             self.VX = packing.rows(data.validation_inputs)
             self.VT = packing.rows(data.validation_targets)
-        self.mask = packing.mask().astype(dtype)
+        self.mask = aligned(packing.mask(), dtype)
         self.z, self.y, self.d = (room(rows * packing.width) for _ in range(3))
         dropout = bool(packing.drop.any())
         self.o = room(rows * packing.width) if dropout else self.y
-        self.kept = np.ones_like(self.o) if dropout else room(0)
+        self.kept = aligned(np.ones_like(self.o), dtype) if dropout else room(0)
         self.drop_rates = packing.drop.astype(dtype)
         self.scratch = room(16 * widest)
         self.packed_gradient = room(packing.size + widest)  # and zeros behind it, of the widest row
@@ -207,8 +207,9 @@ class CompiledCourse(Course):
         """From the state as it is kept to the one that the kernel has."""
         state, packing = self.state, self.packing
         self.theta = packing.pack(state.theta)
-        packed = [packing.pack(slot) for slot in state.slots]
-        self.slots = np.concatenate(packed) if packed else np.zeros(self.lanes, state.theta.dtype)
+        self.slots = zeros(max(len(state.slots), 1) * packing.size, state.theta.dtype)
+        for slot, packed in zip(state.slots, self._each_slot(), strict=True):
+            packed[:] = packing.pack(slot)
         self.start = packing.pack(state.epoch_theta)
         self.best = packing.pack(state.theta if state.best_theta is None else state.best_theta)
         self.order_bits = np.tile(bits_of(state.order), 2)
@@ -230,7 +231,7 @@ class CompiledCourse(Course):
         """Back to the state as it is kept."""
         state, packing, control, reals = self.state, self.packing, self.control, self.reals
         packing.unpack(self.theta, state.theta)
-        for slot, packed in zip(state.slots, self._each_slot(), strict=False):
+        for slot, packed in zip(state.slots, self._each_slot(), strict=True):
             packing.unpack(packed, slot)
         state.epoch_theta[:] = state.theta
         if state.batch:

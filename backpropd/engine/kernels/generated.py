@@ -98,6 +98,8 @@ WORDS = [
     "cos",
     "arctan",
     "power",
+    "flush_tiny",
+    "keep_tiny",
 ]
 
 

@@ -22,6 +22,7 @@ def forward_block(code, z, y, theta, bias, rows, pad, mask, scratch, p):
 )
 def head_block(z, y, d, theta, bias, T, weights, samples, rows, pad, mask, scratch, p):
     """Outputs y and the mean's deltas d of the last layer; the loss summed over the batch."""
+    before = flush_tiny()
     found = 0.0
     for row in range(rows):
         at = row * pad
@@ -38,6 +39,7 @@ def head_block(z, y, d, theta, bias, T, weights, samples, rows, pad, mask, scrat
             if WEIGHTED:
                 delta = multiply(delta, splat(weights[sample]))
             store(d, b, delta)
+    keep_tiny(before)
     return found
 
 
@@ -89,5 +91,7 @@ def penalize_stretch(theta, gradient, l1, l2, start, stop, p, c):
 @entry("void(R[::1], R[::1], i8, R[::1], R[::1], R[::1], i8, i8, R[::1], R[::1])")
 def update_stretch(theta, slots, stride, gradient, l1, l2, start, stop, p, c):
     """Update a stretch of whole vectors."""
+    before = flush_tiny()
     for at in range(start, stop, LANES):
         update(theta, slots, stride, at, load(gradient, at), l1, l2, p, c)
+    keep_tiny(before)

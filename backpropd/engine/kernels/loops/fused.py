@@ -3,6 +3,8 @@
 The values of a layer lie as (batch, units), from `batch_size` times its place in one sample's.
 """
 
+STRIP = 8  # rows of a matrix whose derivatives wait in the nearest cache until they move them
+
 
 @inlined
 def gather(layers, X, order, place, rows, o):
@@ -115,9 +117,30 @@ def head_rows(
 
 @inlined
 def backward_rows(
-    layers, sources, theta, gradient, d, z, y, o, kept, mask, scratch, p, batch_size, rows
+    layers,
+    sources,
+    theta,
+    slots,
+    gradient,
+    l1,
+    l2,
+    d,
+    z,
+    y,
+    o,
+    kept,
+    mask,
+    scratch,
+    p,
+    c,
+    batch_size,
+    rows,
 ):
-    """The generalized delta rule for a batch: every derivative into `gradient`."""
+    """The generalized delta rule for a batch: each derivative moves its weight where it arises.
+
+    What is handed down comes from the turned matrices, which move after all. Where norms are
+    clipped every derivative goes into `gradient`, and nothing moves.
+    """
     last = count_layers(layers) - 1
     zeros = theta.size
     for layer in range(last, 0, -1):
@@ -164,30 +187,43 @@ def backward_rows(
                 )
             if of_layer(layers, layer, MOVES_WEIGHT) != 0:
                 matrix = of_source(sources, s, MATRIX)
-                product(
-                    width,
-                    pad,
-                    rows,
-                    o,
-                    x,
-                    1,
-                    x_row,
-                    d,
-                    base,
-                    pad,
-                    gradient,
-                    zeros,
-                    0,
-                    gradient,
-                    matrix,
-                    pad,
-                )
+                strip = width if CLIPS_NORM else STRIP
+                for i in range(0, width, strip):
+                    into = matrix if CLIPS_NORM else 0
+                    here = min(strip, width - i)
+                    product(
+                        here,
+                        pad,
+                        rows,
+                        o,
+                        x + i,
+                        1,
+                        x_row,
+                        d,
+                        base,
+                        pad,
+                        gradient,
+                        zeros,
+                        0,
+                        gradient,
+                        into,
+                        pad,
+                    )
+                    if not CLIPS_NORM:
+                        at_strip = matrix + i * pad
+                        for b in range(0, here * pad, LANES):
+                            g = load(gradient, b)
+                            update(theta, slots, theta.size, at_strip + b, g, l1, l2, p, c)
         if of_layer(layers, layer, MOVES_BIAS) != 0:
             for b in range(0, pad, LANES):
                 found = splat(0.0)
                 for row in range(rows):
                     found = add(found, load(d, base + row * pad + b))
-                store(gradient, of_layer(layers, layer, BIAS) + b, found)
+                at_bias = of_layer(layers, layer, BIAS) + b
+                if CLIPS_NORM:
+                    store(gradient, at_bias, found)
+                else:
+                    update(theta, slots, theta.size, at_bias, found, l1, l2, p, c)
 
 
 @inlined
@@ -303,6 +339,7 @@ def kernel(
     samples = order.size
     batches = (samples + batch_size - 1) // batch_size
     epoch, done = 0, 0
+    before = flush_tiny()
     while epoch < epochs and done < updates:
         if control[BATCH] == 0:
             if SHUFFLED:
@@ -355,7 +392,10 @@ def kernel(
                 layers,
                 sources,
                 theta,
+                slots,
                 gradient,
+                l1,
+                l2,
                 d,
                 z,
                 y,
@@ -364,12 +404,13 @@ def kernel(
                 mask,
                 scratch,
                 p,
+                c,
                 batch_size,
                 rows,
             )
             if CLIPS_NORM:
                 shorten(layers, sources, windows, theta, gradient, l1, l2, p, c, reals)
-            descend(layers, sources, theta, slots, gradient, l1, l2, p, c)
+                descend(layers, sources, theta, slots, gradient, l1, l2, p, c)
             turn(layers, sources, theta)
         done += end - begin
         control[BATCH] = end
@@ -394,5 +435,6 @@ def kernel(
                 epoch,
                 samples,
             ):
-                return
+                break
             epoch += 1
+    keep_tiny(before)

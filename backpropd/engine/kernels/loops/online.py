@@ -137,6 +137,7 @@ def kernel(
     samples, width = order.size, of_layer(layers, 0, PAD)
     at, pad = of_layer(layers, last, AT), of_layer(layers, last, PAD)
     epoch, done = 0, 0
+    before = flush_tiny()
     # unrolled: loads
     while epoch < epochs and done < updates:
         if control[BATCH] == 0:
@@ -200,5 +201,6 @@ def kernel(
                 epoch,
                 samples,
             ):
-                return
+                break
             epoch += 1
+    keep_tiny(before)
