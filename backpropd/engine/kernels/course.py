@@ -244,7 +244,7 @@ class CompiledCourse(Course):
         if self.network.random:
             state.noise = state_of(self.noise_bits)
         state.step = int(control[STEP])
-        state.sums = [float(reals[TOTAL]), *self.sums[1:]] if state.batch else list(state.sums)
+        state.sums = [float(reals[TOTAL]), *self.sums[1:]] if state.batch else []
         last = float(reals[LAST_LOSS])
         state.last_loss = None if math.isnan(last) else last
         if control[BEST_OF] and state.best_epoch is not None and self.best_is_new:
