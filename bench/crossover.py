@@ -23,13 +23,24 @@ UNITS = (32, 64, 128, 256, 512)
 BATCHES = (16, 32, 64, 128, 256)
 DTYPES = ("float32", "float64")
 KERNELS = ("fused", "blas")
-ROUNDS, UPDATES, OUTPUTS = 7, 6, 10
+ROUNDS, OUTPUTS = 7, 10
+WORK = 20_000_000  # multiplications of a run, at least
+
+
+def updates(units: int, batch: int) -> int:
+    """How many batches a run has: many small ones, a few large ones."""
+    return max(6, min(100, WORK // products(units, batch)))
+
+
+def products(units: int, batch: int) -> int:
+    """How many multiplications the forward pass of a batch has."""
+    return batch * units * (units + OUTPUTS)
 
 
 def task_of(units: int, batch: int, dtype: str) -> Task:
     """One epoch of a few batches of chance."""
     rng = np.random.default_rng(0)
-    sizes, rows = [units, units, OUTPUTS], batch * UPDATES
+    sizes, rows = [units, units, OUTPUTS], batch * updates(units, batch)
     pairs = list(zip(sizes[1:], sizes[:-1], strict=True))
     return Task(
         sizes=sizes,
@@ -67,7 +78,7 @@ def microseconds(task: Task) -> dict[str, float]:
             course.stretch(lambda: False, None)
             if number:  # the first round finds cold caches
                 times[kernel].append(time.perf_counter() - began)
-    return {kernel: 1e6 * statistics.median(each) / UPDATES for kernel, each in times.items()}
+    return {kernel: 1e6 * statistics.median(each) / task.batches for kernel, each in times.items()}
 
 
 def main() -> None:
@@ -83,8 +94,8 @@ def main() -> None:
                     f"{found:11.1f}{'*' if kernel == chosen else ' '}"
                     for kernel, found in microseconds(task).items()
                 )
-                products = batch * units * (units + OUTPUTS)
-                print(f"{dtype:8} {units:6} {batch:6} {products:12,}{shown}", flush=True)
+                work = products(units, batch)
+                print(f"{dtype:8} {units:6} {batch:6} {work:12,}{shown}", flush=True)
 
 
 if __name__ == "__main__":

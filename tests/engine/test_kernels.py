@@ -433,11 +433,12 @@ def test_sizes_choose_the_kernel() -> None:
         X = np.zeros((samples, units))
         return choose(training_of(network, batch_size=batch_size), data_of(X, X)).kernel
 
-    assert ["online", "fused", "fused", "blas"] == [
+    assert ["online", "fused", "fused", "blas", "blas"] == [
         chosen(4, 10, 1),
         chosen(4, 10, None),
         chosen(300, 10, 8),
         chosen(300, 256, 128),
+        chosen(600, 32, 16),
     ]
 
 

@@ -25,9 +25,8 @@ if TYPE_CHECKING:  # needs Numba
 PLAIN, ONLINE, FUSED, BLAS = KERNELS = ("plain", "online", "fused", "blas")
 SWARM = "swarm"  # of many networks at once, which `fit_many` trains
 NARROW = 128  # widest layer of the online kernel
-BLAS_PRODUCTS = 1_000_000  # multiplications of a batch from which BLAS is faster
+BLAS_PRODUCTS = 4_000_000  # multiplications of a batch from which BLAS is faster
 WORTH_UPDATES = 10_000_000  # from which compiling for one shape saves what it takes
-FEW_ROWS = 16  # batches of so few rows leave BLAS little to do
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +182,7 @@ def _by_size(training: Training, data: Data) -> tuple[str, str]:
     sizes = f"batches of {batch}, layers of {widest} units at most"
     if batch == 1 and widest <= NARROW:
         return ONLINE, sizes
-    if products < BLAS_PRODUCTS or batch <= FEW_ROWS:
+    if products < BLAS_PRODUCTS:
         return FUSED, sizes
     return BLAS, sizes
 
