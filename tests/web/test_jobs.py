@@ -86,7 +86,7 @@ def test_a_fault_stands_beside_its_field(page: Page, watched: Watched) -> None:
 
 
 def test_a_csv_and_a_definition_are_dropped(page: Page, stack: Stack, tmp_path: Path) -> None:
-    rows = "\n".join(f"{x},{x * x},{'high' if x > 4 else 'low'}" for x in range(10))
+    rows = "\n".join(f"{x},{x * x},{'<b>high</b>' if x > 4 else 'low'}" for x in range(10))
     data, definition = tmp_path / "squares.csv", tmp_path / "network.json"
     data.write_text(f"x,square,size\n{rows}\n")
     layers = [{"units": 4, "activation": "relu"}, {"units": 2, "activation": "softmax"}]
@@ -99,6 +99,25 @@ def test_a_csv_and_a_definition_are_dropped(page: Page, stack: Stack, tmp_path: 
     made = stack.finished({"id": submitted(page)})
 
     assert ("succeeded", "dropped") == (made["status"], made["network"]["name"])
+    expect(page.locator(".confusion th").first).to_have_text("<b>high</b>")
+
+
+# What the browser makes of a file that is let go over the page.
+DROP = """([name, text]) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([text], name));
+  const drop = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+  document.querySelector("main").dispatchEvent(drop);
+}"""
+
+
+def test_a_file_is_taken_wherever_it_is_dropped(page: Page) -> None:
+    page.goto("/jobs/new")
+    expect(page.locator(".submit")).to_contain_text("presentations")
+    layers = [{"units": 5, "activation": "tanh"}, {"units": 1, "activation": "logistic"}]
+    page.evaluate(DROP, ["net.json", json.dumps({"inputs": 2, "layers": layers})])
+
+    expect(page.locator(".network .unit")).to_have_count(2 + 5 + 1)
 
 
 def test_files_that_are_nothing_are_refused_by_name(

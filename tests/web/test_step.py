@@ -26,6 +26,7 @@ def test_mazurs_example_is_one_click_away_and_walked_to_its_end(page: Page) -> N
     page.goto("/")
     page.get_by_role("link", name="Step by step").first.click()
     expect(page.locator(".card .result")).to_have_text("0.3775")
+    expect(page.get_by_role("main")).to_be_focused()
     seen = [card(page)]
     following = page.get_by_role("button", name="Next →")
     while following.is_enabled():

@@ -1,6 +1,6 @@
 // Which page an address means; the frame around every page.
 import { KEY_WANTED, useKey } from "./api.js";
-import { Fault, Heading, Link, html, render, useAddress, useEffect, useState } from "./elements.js";
+import { Fault, Heading, Link, html, render, useAddress, useEffect, useRef, useState } from "./elements.js";
 
 const PAGES = [
   [/^\/$/, () => import("./pages/jobs.js")],
@@ -25,7 +25,7 @@ function usePage(address) {
     const path = address.split("?")[0];
     const [pattern, load] = PAGES.find(([each]) => each.test(path)) ?? [];
     if (!load) return setShown({ error: { title: "There is no such page", message: path } });
-    const job = decodeURIComponent(pattern.exec(path)[1] ?? "");
+    const job = pattern.exec(path)[1] ?? ""; // as it stands in the address, so fit for another
     load().then(
       (module) => current && setShown({ Page: module.default, job, path, address }),
       (error) => current && setShown({ error: { title: "Load the page again", message: error } }),
@@ -39,6 +39,12 @@ function Frame() {
   const address = useAddress();
   const shown = usePage(address);
   const path = address.split("?")[0];
+  const first = useRef(true);
+  useEffect(() => {
+    if (!shown) return;
+    if (!first.current) document.getElementById("main").focus(); // a screen reader goes along
+    first.current = false;
+  }, [shown?.path]);
   // A page that is about to be left is not told of the query of the next one.
   const ofPage = shown?.path === path ? address : shown?.address;
   return html`

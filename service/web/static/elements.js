@@ -1,10 +1,10 @@
 // What every page is written with: Preact and htm, and the few elements that pages share.
 import { h, render } from "./vendor/preact.js";
-import { useCallback, useEffect, useMemo, useRef, useState } from "./vendor/hooks.js";
+import { useEffect, useMemo, useRef, useState } from "./vendor/hooks.js";
 import htm from "./vendor/htm.js";
 
 export const html = htm.bind(h);
-export { render, useCallback, useEffect, useMemo, useRef, useState };
+export { render, useEffect, useMemo, useRef, useState };
 
 const GONE = "popstate"; // what the browser itself says when one goes back
 

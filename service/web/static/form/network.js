@@ -3,7 +3,7 @@ import { Drawing } from "../drawing.js";
 import { html } from "../elements.js";
 import { count } from "../format.js";
 import { shapeOf } from "../shape.js";
-import { Field, Fields } from "./fields.js";
+import { Fields } from "./fields.js";
 import { deref } from "./schema.js";
 
 const MOST_DRAWN = 3000; // connections

@@ -1,5 +1,5 @@
 // Which classes are taken for which, and each class's figures.
-import { ended, get } from "../api.js";
+import { get } from "../api.js";
 import { html, useAsync, useState } from "../elements.js";
 import { count, short } from "../format.js";
 

@@ -11,7 +11,8 @@ const TYPING_MS = 300;
 const FIRST = ["epochs", "batch_size", "loss", "optimizer", "validation"];
 
 export default function NewJob({ address }) {
-  const clone = new URLSearchParams(address.split("?")[1] ?? "").get("clone");
+  const asked = new URLSearchParams(address.split("?")[1] ?? "").get("clone");
+  const clone = asked && encodeURIComponent(asked);
   const [job, setJob] = useState(null);
   const [contract, setContract] = useState(null);
   const [error, setError] = useState(null);

@@ -1,7 +1,7 @@
 // Step by step: one training step in full, as a walk.
-import { constant, get, pause, post } from "../api.js";
+import { constant, pause, post } from "../api.js";
 import { Drawing } from "../drawing.js";
-import { Fault, Heading, Link, html, navigate, useAsync, useMemo, useState } from "../elements.js";
+import { Fault, Heading, html, useAsync, useMemo, useState } from "../elements.js";
 import { number, printed, short } from "../format.js";
 import { shapeOf, valuesOf } from "../shape.js";
 import { Article } from "../step/article.js";

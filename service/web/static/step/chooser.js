@@ -1,6 +1,6 @@
 // Which network's step: the article's, one of a job, or one made here.
 import { constant, get } from "../api.js";
-import { Link, html, navigate, useAsync, useState } from "../elements.js";
+import { html, navigate, useAsync, useState } from "../elements.js";
 import { own } from "./source.js";
 
 export function Chooser({ query, take, fail }) {
