@@ -473,6 +473,7 @@ def kernel(
     batches = (samples + batch_size - 1) // batch_size
     ahead = ROWS if ONLINE else 1  # a sample's inputs are fetched before the one before needs them
     epoch, done = 0, 0
+    before = flush_tiny()
     while epoch < epochs and done < updates:
         if control[BATCH] == 0:
             for lane in range(LANES):
@@ -601,3 +602,4 @@ def kernel(
     for lane in range(LANES):
         steps[lane] += done
     control[EPOCHS] = epoch
+    keep_tiny(before)
