@@ -30,10 +30,13 @@ from service.api import (
     weights,
     workers,
 )
+from service.api import streams as streams_api
 from service.bell import Bell
 from service.context import Context, attach
+from service.handover import Handover
 from service.openapi import Document
 from service.requests import StrictRequest
+from service.streams import Streams
 from service.web import pages
 
 log = logging.getLogger(__name__)
@@ -65,7 +68,9 @@ def create_app(
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=settings.trusted_proxies, x_proto=settings.trusted_proxies
         )
-    attach(app, Context(settings, database, bell or Bell(settings.broker_url)))
+    streams = Streams(database)
+    app.wsgi_app = Handover(app.wsgi_app, streams)  # type: ignore[method-assign]
+    attach(app, Context(settings, database, bell or Bell(settings.broker_url), streams))
     problems.install(app)
     _install_headers(app)
     metrics.install(app)
@@ -75,6 +80,7 @@ def create_app(
         networks,
         datasets,
         jobs,
+        streams_api,
         descendants,
         history,
         weights,

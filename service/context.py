@@ -10,6 +10,7 @@ from flask import Flask, current_app
 from backpropd.settings import Settings
 from backpropd.store.database import Database
 from service.bell import Bell
+from service.streams import Streams
 
 KEY = "backpropd"
 
@@ -21,6 +22,7 @@ class Context:
     settings: Settings
     database: Database
     bell: Bell
+    streams: Streams
 
 
 def attach(app: Flask, context: Context) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import struct
 import tempfile
@@ -34,6 +35,12 @@ _counts = tempfile.TemporaryDirectory(prefix="backpropd-metrics-")
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _counts.name
 
 READ_SECONDS = 30  # without a byte taken of an answer
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Allow as many open files as this process may have: each open stream is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def when_ready(server: Any) -> None:

@@ -25,3 +25,10 @@ class PromptWorker(ThreadWorker):  # type: ignore[misc]
             with contextlib.suppress(OSError):
                 conn.sock.shutdown(socket.SHUT_RD)
         return more
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """Let go of a connection whose socket a stream has taken over (service/handover.py)."""
+        if conn.sock.fileno() == -1:
+            self.nr_conns -= 1
+            return
+        super().finish_request(conn, fs)

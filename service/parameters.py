@@ -231,6 +231,14 @@ class SnapshotPath(JobPath):
         return int(self.snapshot) if self.snapshot.isdigit() else self.snapshot
 
 
+class LastEventHeader(BaseModel):
+    """Where a stream goes on."""
+
+    last_event_id: str | None = Field(
+        default=None, alias="Last-Event-ID", description="The id of the last event seen."
+    )
+
+
 class IdempotencyHeader(BaseModel):
     """A key that makes a repeated request one request."""
 

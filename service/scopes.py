@@ -55,6 +55,7 @@ SCOPES: dict[str, Scope | None] = {
     "POST /v1/jobs/<job_id>/clone": WRITE,
     "GET /v1/jobs/<job_id>/attempts": READ,
     "GET /v1/jobs/<job_id>/events": READ,
+    "GET /v1/jobs/<job_id>/events/stream": READ,
     "GET /v1/jobs/<job_id>/history": READ,
     "GET /v1/jobs/<job_id>/layers": READ,
     "GET /v1/jobs/<job_id>/confusion": READ,

@@ -5,5 +5,6 @@ from backpropd.client.history import History
 from backpropd.client.job import Job, Unsuccessful
 from backpropd.client.prediction import Prediction
 from backpropd.client.problems import Problem
+from backpropd.client.streams import Event
 
-__all__ = ["Client", "History", "Job", "Prediction", "Problem", "Unsuccessful"]
+__all__ = ["Client", "Event", "History", "Job", "Prediction", "Problem", "Unsuccessful"]

@@ -19,6 +19,7 @@ from backpropd.client import definitions
 from backpropd.client.job import ENDED, LONG_POLL_SECONDS, Job
 from backpropd.client.patience import patiently
 from backpropd.client.problems import Problem
+from backpropd.client.streams import Event, follow
 
 # Who has never answered is likelier not there than restarting.
 UNKNOWN_SERVER_SECONDS = 1.0
@@ -183,6 +184,24 @@ class Client:
         while job["status"] not in ENDED:
             job = self.job(job_id, wait=LONG_POLL_SECONDS, version=job["version"])
             yield job
+
+    def events(self, job_id: str, *, after: int = 0) -> list[Json]:
+        """What happened to the job since event number `after`, oldest first."""
+        path, found = f"/v1/jobs/{job_id}/events", []
+        more = True
+        while more:
+            page = self._json("GET", path, params={"after": after, "limit": 1000})
+            found += page["data"]
+            more, after = page["has_more"], found[-1]["seq"] if found else after
+        return found
+
+    def stream(self, job_id: str, *, last_event_id: str | None = None) -> Iterator[Event]:
+        """What happens to a job, as it happens, until it ends.
+
+        A connection that is lost is made again and goes on where it was: no event is missed, none
+        comes twice. Each event's `id` is a `last_event_id` from which another call goes on.
+        """
+        yield from follow(self._http, f"/v1/jobs/{job_id}/events/stream", last_event_id)
 
     def wait(self, job_id: str) -> Json:
         """The job once it has ended."""

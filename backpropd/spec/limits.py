@@ -37,6 +37,8 @@ class Limits:
     predict_rows: int = 100_000
     trace_parameters: int = 2000
     wait_seconds: int = 60
+    streams: int = 2000  # open at once, of one process of the API
+    streams_of_owner: int = 1500
     filter_length: int = 2000  # characters
     filter_terms: int = 50  # values that one filter compares with
     filter_depth: int = 20

@@ -21,8 +21,8 @@ from backpropd.store.database import Session
 from backpropd.store.errors import Busy
 from backpropd.store.lifecycle import ENDED, JobStatus, allowed_actions
 from backpropd.store.searchable import JOB_FIELDS
-from backpropd.store.tables import JobEventRow, JobRow, MetricSummaryRow
-from service import problems, submission
+from backpropd.store.tables import JobRow, MetricSummaryRow
+from service import feeds, problems, submission
 from service.answers import answer, resource, time
 from service.api.history import LAYERS
 from service.auth import tenant
@@ -262,23 +262,8 @@ def list_events(path: JobPath, query: EventsQuery) -> Response:
         rows = events.after(session, job.id, query.after, query.limit + 1)
     shown, more = rows[: query.limit], len(rows) > query.limit
     cursor = str(shown[-1].seq) if more else None
-    data = [_event(row) for row in shown]
+    data = [feeds.shown(row) for row in shown]
     return answer({"object": "list", "data": data, "has_more": more, "next_cursor": cursor})
-
-
-def _event(row: JobEventRow) -> dict[str, Any]:
-    return {
-        "object": "event",
-        "seq": row.seq,
-        "at": time(row.at),
-        "kind": row.kind,
-        "from_status": row.from_status,
-        "to_status": row.to_status,
-        "attempt": row.attempt,
-        "actor": row.actor,
-        "reason": row.reason,
-        "detail": row.detail,
-    }
 
 
 def _submit_one_of_many(raw: dict[str, Any]) -> dict[str, Any]:

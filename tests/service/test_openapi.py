@@ -103,6 +103,7 @@ CALLS = [
     Call("GET /v1/jobs/{job_id}/attempts"),
     Call("GET /v1/jobs/{job_id}/events"),
     Call("GET /v1/jobs/{job_id}/events", query="?limit=1"),
+    Call("GET /v1/jobs/{job_id}/events/stream"),
     Call("POST /v1/jobs/{job_id}/pause", 202, ids={"job_id": "{waiting}"}),
     Call("POST /v1/jobs/{job_id}/resume", 202, ids={"job_id": "{waiting}"}),
     Call("POST /v1/jobs/{job_id}/retry", 202, ids={"job_id": "{waiting}"}),
