@@ -74,6 +74,21 @@ class Settings(BaseSettings):
         description="Whether jobs that ask for no kernel may have machine code, and common kernels "
         "are compiled ahead in the background.",
     )
+    keep_days: int | None = Field(
+        default=None, ge=1, description="Days after its end for which a job is kept."
+    )
+    keep_jobs: int | None = Field(
+        default=None, ge=1, description="How many ended jobs of each owner are kept, the newest."
+    )
+    keep_history_days: int | None = Field(
+        default=None, ge=1, description="Days for which the history of an ended job is kept."
+    )
+    keep_snapshots_days: int | None = Field(
+        default=None, ge=1, description="Days for its snapshots but the final one."
+    )
+    keep_checkpoints_days: int | None = Field(
+        default=None, ge=1, description="Days for the state from which it can be extended."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="DEBUG, INFO, WARNING or ERROR."
     )

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from backpropd.spec.job import HistorySpec, InitialSpec, SnapshotsSpec
+from backpropd.spec.job import HistorySpec, InitialSpec, RetentionSpec, SnapshotsSpec
 from backpropd.spec.names import MissingRule
 from backpropd.spec.network import NetworkSpec
 from backpropd.spec.training import TrainingSpec
@@ -220,6 +220,7 @@ class JobOut(BaseModel):
     initial: InitialSpec | None
     history: HistorySpec
     snapshots: SnapshotsSpec
+    retention: RetentionSpec
     webhook: None
     transitions: list[TransitionOut]
     metrics: dict[str, MetricOut]

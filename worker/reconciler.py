@@ -18,9 +18,18 @@ from backpropd import logs
 from backpropd.bell import QUEUE
 from backpropd.failpoints import failpoint
 from backpropd.settings import Settings
-from backpropd.store import dependencies, idempotency, leases, queueing, snapshots, workers
+from backpropd.store import (
+    dependencies,
+    idempotency,
+    leases,
+    queueing,
+    retention,
+    snapshots,
+    workers,
+)
 from backpropd.store.database import Database
 from backpropd.store.errors import Busy, Fenced
+from backpropd.store.retention import Policy
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +121,30 @@ class Watch:
             snapshots.purge(session)
 
 
+class Keeper:
+    """Deletes the jobs, and the parts of jobs, that are not to be kept any longer."""
+
+    def __init__(
+        self,
+        database: Database,
+        policy: Policy,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock` is monotonic, in seconds."""
+        self.database, self.policy, self.clock = database, policy, clock
+        self.next_round = clock()
+
+    def go_round(self) -> None:
+        """Delete what is due, now and then. Raises Busy where the database does not answer."""
+        if self.clock() < self.next_round:
+            return
+        self.next_round = self.clock() + PURGE_SECONDS
+        lost = retention.expire(self.database, self.policy)
+        if lost:
+            log.info("%d jobs lost what was to be kept no longer", lost)
+
+
 class Ringer:
     """Rings for the jobs that wait: a bell may be lost, and nobody rings for a rescued job."""
 
@@ -164,6 +197,16 @@ def repeat(act: Callable[[], None], name: str, stop: threading.Event) -> None:
         stop.wait(POLL_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
 
 
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        days=settings.keep_days,
+        jobs=settings.keep_jobs,
+        history_days=settings.keep_history_days,
+        snapshots_days=settings.keep_snapshots_days,
+        checkpoints_days=settings.keep_checkpoints_days,
+    )
+
+
 def main() -> None:
     """Watch and ring until SIGTERM or SIGINT."""
     settings = Settings()
@@ -178,6 +221,13 @@ def main() -> None:
     # look for seconds must begin its watch anew and so would never rescue anybody.
     ringing = threading.Thread(target=repeat, args=(ringer.call, "ring", stop), daemon=True)
     ringing.start()
+    # Apart for the same reason: deleting much takes its time.
+    keeping = threading.Thread(
+        target=repeat,
+        args=(Keeper(database, _policy(settings)).go_round, "keep", stop),
+        daemon=True,
+    )
+    keeping.start()
     repeat(watch.look, "watch", stop)
 
 

@@ -1,6 +1,7 @@
 """The command line: `backpropd up`, the processes it starts, and what a person does with them."""
 
 from backpropd.cli import (  # noqa: F401 - each registers its commands
+    backup,
     definitions,
     demo,
     jobs,

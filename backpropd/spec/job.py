@@ -85,6 +85,24 @@ InitialSpec = Annotated[
 ]
 
 
+Days = Annotated[int, Field(strict=True, ge=1, le=36_500)]
+
+
+class RetentionSpec(Spec):
+    """Days after its end for which a job is kept; null is for as long as the operator keeps it."""
+
+    days: Days | None = Field(default=None, description="The job, with all that belongs to it.")
+    history_days: Days | None = Field(
+        default=None, description="Its history; the summary of each metric stays."
+    )
+    snapshots_days: Days | None = Field(
+        default=None, description="Its snapshots; the final one stays."
+    )
+    checkpoints_days: Days | None = Field(
+        default=None, description="The state from which it can be extended."
+    )
+
+
 class JobSpec(Spec):
     """A training job."""
 
@@ -121,6 +139,9 @@ class JobSpec(Spec):
     )
     history: HistorySpec = Field(default=HistorySpec(), description="What is written down.")
     snapshots: SnapshotsSpec = Field(default=SnapshotsSpec(), description="What is kept.")
+    retention: RetentionSpec = Field(
+        default=RetentionSpec(), description="For how long it is kept."
+    )
     name: Text | None = Field(default=None, description="For people.")
     tags: dict[Text, Text] = Field(
         default={}, max_length=LIMITS.tags, description="For finding jobs again."

@@ -21,6 +21,7 @@ __all__ = ["Database", "Session"]
 
 OLDEST_SQLITE = (3, 37)
 SQLITE_PRAGMAS = (
+    "PRAGMA auto_vacuum=INCREMENTAL",  # of a new file, before anything is in it
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # a 202 is durable, also through a power cut
     "PRAGMA busy_timeout=10000",  # milliseconds

@@ -177,6 +177,13 @@ def _leave(session: Session, job: JobRow, *, reason: str, **facts: Any) -> None:
     move(session, job, to, actor=WORKER, reason=reason, **facts)
 
 
+def queue_all(session: Session, *, reason: str) -> None:
+    """Take every lease, without a charge: no worker holds any in this database."""
+    running = select(JobRow).where(JobRow.status == JobStatus.RUNNING).with_for_update()
+    for job in session.scalars(running).all():
+        _leave(session, job, reason=reason)
+
+
 def observed(session: Session) -> Sequence[tuple[str, int, int]]:
     """(id, attempt, beat) of every running job: what a reconciler watches for change."""
     query = select(JobRow.id, JobRow.attempt, JobRow.beat).where(JobRow.status == "running")

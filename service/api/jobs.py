@@ -13,7 +13,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from backpropd.export.numbers import json_number
 from backpropd.spec.faults import Invalid
-from backpropd.spec.job import JobBatchSpec
+from backpropd.spec.job import JobBatchSpec, RetentionSpec
 from backpropd.spec.search import Both, Comparison
 from backpropd.store import dependencies, events, history, jobs, networks, queueing
 from backpropd.store.clock import now
@@ -45,6 +45,7 @@ api = APIBlueprint("jobs", __name__, url_prefix="/v1", abp_tags=[Tag(name="Jobs"
 
 POLL_SECONDS = 0.1
 RETRY_AFTER_SECONDS = "1"
+FOR_EVER = RetentionSpec().model_dump(mode="json")
 MOST_TRANSITIONS = 1000
 # Who waits holds a thread; so many of a process's threads may wait, the others answer.
 _waiting = threading.BoundedSemaphore(8)
@@ -75,6 +76,7 @@ def represent(
         "initial": job.spec.get("initial"),
         "history": job.spec["history"],
         "snapshots": job.spec["snapshots"],
+        "retention": job.spec.get("retention") or FOR_EVER,
         "webhook": None,
         "lineage": job.lineage,
         "transitions": [

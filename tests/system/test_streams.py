@@ -43,7 +43,8 @@ def opened(stack: Stack, job_id: str) -> socket.socket:
     """A stream whose head and first event have come."""
     host, port = stack.address.removeprefix("http://").split(":")
     sock = socket.create_connection((host, int(port)), timeout=30)
-    sock.sendall(f"GET /v1/jobs/{job_id}/events/stream HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    asked = f"GET /v1/jobs/{job_id}/events/stream HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n"
+    sock.sendall(asked.encode())
     said = b""
     while b"event: moved" not in said:
         part = sock.recv(65536)
