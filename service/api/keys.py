@@ -11,7 +11,7 @@ from backpropd.spec.keys import KeySpec, RotationSpec, Scope
 from backpropd.store import audit, keys, owners
 from backpropd.store.database import Session
 from backpropd.store.tables import ApiKeyRow, AuditRow
-from service.answers import answer, listed, time
+from service.answers import answer, listed, resource, time
 from service.auth import actor, principal
 from service.context import database
 from service.openapi import BODY
@@ -28,7 +28,9 @@ def whoami(query: NoQuery) -> Response:
     with database().read() as session:
         owner = owners.names(session, [asking.tenant_id])[asking.tenant_id]
     allowed = [scope.value for scope in Scope if scope in asking.scopes]
-    return answer({"object": "principal", "owner": owner, "key": asking.key_id, "scopes": allowed})
+    return resource(
+        {"object": "principal", "owner": owner, "key": asking.key_id, "scopes": allowed}
+    )
 
 
 @api.post("/keys", summary="Create a key", responses={201: NewKeyOut, **BODY})
