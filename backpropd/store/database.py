@@ -21,7 +21,6 @@ __all__ = ["Database", "Session"]
 
 OLDEST_SQLITE = (3, 37)
 SQLITE_PRAGMAS = (
-    "PRAGMA auto_vacuum=INCREMENTAL",  # of a new file, before anything is in it
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # a 202 is durable, also through a power cut
     "PRAGMA busy_timeout=10000",  # milliseconds
@@ -121,6 +120,9 @@ def _sqlite_engine(url: Any, *, begin: str, query_only: bool = False) -> Engine:
     @event.listens_for(engine, "connect")
     def on_connect(connection: sqlite3.Connection, record: object) -> None:
         connection.isolation_level = None  # the driver must not begin by itself
+        if connection.execute("PRAGMA page_count").fetchone() == (0,):
+            # Only before anything is in it; and setting it takes the lock of a writer.
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
         for pragma in SQLITE_PRAGMAS:
             connection.execute(pragma)
         if query_only:

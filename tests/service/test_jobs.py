@@ -560,3 +560,16 @@ def test_parts_that_are_right_are_compared_though_others_are_wrong(client: Check
     } == faults(client.post("/v1/jobs", json=unknown))
     wrong_data = {**job, "dataset": {"inputs": []}, "training": {"loss": "cross_entropy"}}
     assert "loss_mismatch" == faults(client.post("/v1/jobs", json=wrong_data))["/training/loss"]
+
+
+def test_a_job_says_for_how_long_it_is_kept(service: Service) -> None:
+    kept = {"days": 30, "history_days": 7, "snapshots_days": None, "checkpoints_days": None}
+    told = service.submit(mazur_job() | {"retention": {"days": 30, "history_days": 7}})
+    plain = service.submit(mazur_job())
+    wrong = service.client.post(
+        "/v1/jobs", json=mazur_job() | {"retention": {"days": 0, "weeks": 1}}
+    )
+
+    assert kept == told["retention"]
+    assert dict.fromkeys(kept) == plain["retention"]
+    assert {"/retention/days", "/retention/weeks"} == set(faults(wrong))
