@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any
 
 from backpropd.store.news import Seen
@@ -59,6 +60,7 @@ class Handover:
         if opening is None:
             start_response(status, headers)
             return body
+        # The body is for other servers; not closed, because that would give the place back.
         try:
             sock.sendall(_head(status, headers) + RETRY)
         except OSError:
@@ -76,4 +78,5 @@ def _can_move(sock: object) -> bool:
 def _head(status: str, headers: list[tuple[str, str]]) -> bytes:
     """An answer without a length ends with its connection."""
     lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers)]
-    return "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1")
+    lines += [f"Date: {formatdate(usegmt=True)}", "Connection: close", "", ""]
+    return "\r\n".join(lines).encode("latin-1")

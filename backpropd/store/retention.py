@@ -46,7 +46,7 @@ class Policy:
 
 
 def expire(database: Database, policy: Policy) -> int:
-    """Delete what is due, in short transactions; how many jobs lost something."""
+    """Delete what is due, some jobs a transaction; how many jobs lost something."""
     lost = 0
     for find, shed in (
         (_due_jobs, _delete),
@@ -55,16 +55,12 @@ def expire(database: Database, policy: Policy) -> int:
         (_due_snapshots, _shed_snapshots),
         (_due_checkpoints, _shed_checkpoints),
     ):
-        passed_over: set[str] = set()
-        while True:
+        with database.read() as session:
+            due = find(session, policy)
+        for first in range(0, len(due), AT_ONCE):
             with database.write() as session:
-                found = list(find(session, policy, passed_over))
-                for job in found:
-                    if not shed(session, job):
-                        passed_over.add(job.id)
-                lost += len([job for job in found if job.id not in passed_over])
-            if len(found) < AT_ONCE:
-                break
+                some = _held(session, due[first : first + AT_ONCE])
+                lost += sum(shed(session, job) for job in some)
     give_back(database)  # also what users have deleted
     return lost
 
@@ -87,67 +83,61 @@ def give_back(database: Database) -> None:
         session.execute(text("PRAGMA wal_checkpoint(PASSIVE)")).all()
 
 
-def _over(
-    session: Session, policy_days: int | None, own: str, *conditions: Any, but: set[str]
-) -> Sequence[JobRow]:
-    """Some jobs, locked, that ended longer ago than the policy or their own wish allows."""
+def _held(session: Session, ids: Sequence[str]) -> Sequence[JobRow]:
+    """These jobs, locked, but for those that somebody else holds or has retried since."""
+    query = select(JobRow).where(JobRow.id.in_(ids), _ended())
+    return session.scalars(query.with_for_update(skip_locked=True)).all()
+
+
+def _ended() -> Any:
+    return JobRow.status.in_(sorted(ENDED))
+
+
+def _over(session: Session, policy_days: int | None, own: str, *conditions: Any) -> Sequence[str]:
+    """The jobs that ended longer ago than the policy or their own wish allows."""
     wish = JobRow.spec[("retention", own)].as_integer()
-    ended = JobRow.status.in_(sorted(ENDED))
-    wishes = session.scalars(select(wish).where(ended, wish.is_not(None)).distinct()).all()
+    # Few different ones are wished for, and days are subtracted here, not in two dialects.
+    wishes = session.scalars(select(wish).where(_ended(), wish.is_not(None)).distinct()).all()
     spans = [and_(wish == days, _before(days)) for days in wishes]
     if policy_days is not None:
         spans.append(_before(policy_days))
     if not spans:
         return []
-    query = (
-        select(JobRow)
-        .where(ended, or_(*spans), JobRow.id.not_in(but), *conditions)
-        .order_by(JobRow.finished_at, JobRow.id)
-        .limit(AT_ONCE)
-        .with_for_update(skip_locked=True, of=JobRow)
-    )
-    return session.scalars(query).all()
+    query = select(JobRow.id).where(_ended(), or_(*spans), *conditions)
+    return session.scalars(query.order_by(JobRow.finished_at, JobRow.id)).all()
 
 
 def _before(days: int) -> Any:
     return JobRow.finished_at < now() - timedelta(days=days)
 
 
-def _due_jobs(session: Session, policy: Policy, but: set[str]) -> Sequence[JobRow]:
-    return _over(session, policy.days, "days", but=but)
+def _due_jobs(session: Session, policy: Policy) -> Sequence[str]:
+    return _over(session, policy.days, "days")
 
 
-def _surplus_jobs(session: Session, policy: Policy, but: set[str]) -> Sequence[JobRow]:
-    """Those that ended beyond the newest ones of their owner."""
+def _surplus_jobs(session: Session, policy: Policy) -> Sequence[str]:
+    """Those that ended before the newest ones of their owner."""
     if policy.jobs is None:
         return []
-    found: list[JobRow] = []
-    for tenant_id in session.scalars(select(TenantRow.id).order_by(TenantRow.id)).all():
-        mine = JobRow.tenant_id == tenant_id, JobRow.status.in_(sorted(ENDED))
-        kept = select(JobRow.id).where(*mine).order_by(*_newest_end).limit(policy.jobs)
-        kept_ids = session.scalars(kept).all()
-        query = select(JobRow).where(*mine, JobRow.id.not_in([*kept_ids, *but]))
-        query = query.order_by(JobRow.finished_at, JobRow.id).limit(AT_ONCE - len(found))
-        found += session.scalars(query.with_for_update(skip_locked=True, of=JobRow)).all()
-        if len(found) == AT_ONCE:
-            break
+    found: list[str] = []
+    for tenant_id in session.scalars(select(TenantRow.id)).all():
+        query = select(JobRow.id).where(JobRow.tenant_id == tenant_id, _ended())
+        newest = query.order_by(JobRow.finished_at.desc(), JobRow.id.desc())
+        found += session.scalars(newest).all()[policy.jobs :]
     return found
 
 
-_newest_end = (JobRow.finished_at.desc(), JobRow.id.desc())
-
-
-def _due_history(session: Session, policy: Policy, but: set[str]) -> Sequence[JobRow]:
+def _due_history(session: Session, policy: Policy) -> Sequence[str]:
     there = exists().where(HistoryChunkRow.job_id == JobRow.id)
-    return _over(session, policy.history_days, "history_days", there, but=but)
+    return _over(session, policy.history_days, "history_days", there)
 
 
-def _due_snapshots(session: Session, policy: Policy, but: set[str]) -> Sequence[JobRow]:
-    return _over(session, policy.snapshots_days, "snapshots_days", _has(OTHER_SNAPSHOTS), but=but)
+def _due_snapshots(session: Session, policy: Policy) -> Sequence[str]:
+    return _over(session, policy.snapshots_days, "snapshots_days", _has(OTHER_SNAPSHOTS))
 
 
-def _due_checkpoints(session: Session, policy: Policy, but: set[str]) -> Sequence[JobRow]:
-    return _over(session, policy.checkpoints_days, "checkpoints_days", _has(CHECKPOINT), but=but)
+def _due_checkpoints(session: Session, policy: Policy) -> Sequence[str]:
+    return _over(session, policy.checkpoints_days, "checkpoints_days", _has(CHECKPOINT))
 
 
 def _has(kinds: Sequence[str]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 
 from flask import Response, request
 from flask_openapi3 import APIBlueprint, Tag
@@ -19,7 +20,7 @@ from service.handover import STREAM, Opening
 from service.openapi import problem
 from service.parameters import JobPath, LastEventHeader, NoQuery
 from service.problems import Refusal
-from service.streams import KEEP_ALIVE_SECONDS, LOOK_SECONDS, Streams, TooMany
+from service.streams import KEEP_ALIVE_SECONDS, LOOK_SECONDS, TooMany
 
 api = APIBlueprint("streams", __name__, url_prefix="/v1", abp_tags=[Tag(name="Jobs")])
 
@@ -63,10 +64,12 @@ def stream_events(path: JobPath, query: NoQuery, header: LastEventHeader) -> Res
         detail = "You have as many open streams as GET /v1/limits allows."
         raise Refusal(429, "too_many_streams", detail, RETRY_AFTER) from None
     request.environ[STREAM] = Opening(tenant(), job.id, seen)
-    body = _waiting(streams, database(), tenant(), job.id, seen)
     # What lies between must neither keep it nor collect it.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return Response(body, headers=headers, content_type=EVENT_STREAM)
+    body = _waiting(database(), job.id, seen)
+    answer = Response(body, headers=headers, content_type=EVENT_STREAM)
+    answer.call_on_close(partial(streams.release, tenant()))
+    return answer
 
 
 def _seen(last_event_id: str | None) -> Seen:
@@ -77,26 +80,21 @@ def _seen(last_event_id: str | None) -> Seen:
     return seen
 
 
-def _waiting(
-    streams: Streams, db: Database, tenant_id: str, job_id: str, seen: Seen
-) -> Iterator[bytes]:
+def _waiting(db: Database, job_id: str, seen: Seen) -> Iterator[bytes]:
     """The same in the thread of the request: for a server whose socket cannot be taken over."""
-    try:
-        yield RETRY
-        written_at = time.monotonic()
-        while True:
-            found = news.of(db, job_id, seen)
-            if found is None:
-                return
-            told, seen = frames(found, seen)
-            if not told and time.monotonic() - written_at > KEEP_ALIVE_SECONDS:
-                told = KEEP_ALIVE
-            if told:
-                written_at = time.monotonic()
-                yield told
-            if found.ended:
-                return
-            if found.complete:
-                time.sleep(LOOK_SECONDS)
-    finally:
-        streams.release(tenant_id)
+    yield RETRY
+    written_at = time.monotonic()
+    while True:
+        found = news.of(db, job_id, seen)
+        if found is None:
+            return
+        told, seen = frames(found, seen)
+        if not told and time.monotonic() - written_at > KEEP_ALIVE_SECONDS:
+            told = KEEP_ALIVE
+        if told:
+            written_at = time.monotonic()
+            yield told
+        if found.ended:
+            return
+        if found.complete:
+            time.sleep(LOOK_SECONDS)
