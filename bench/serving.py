@@ -72,7 +72,7 @@ def _searches(port: int) -> None:
 
 
 def _beside_streams(database: Database, job_id: str, server: psutil.Process, port: int) -> None:
-    path = f"/v1/jobs/{job_id}"
+    path = f"/v1/jobs/{job_id}"  # it waits behind the seeded ones, which reading it counts
     print(f"read, 0 open    {_spread(_timed(port, path, READS))}")
     before = _memory(server)
     streams = [_stream(port, job_id) for _ in range(STREAMS)]
