@@ -47,7 +47,7 @@ def back_up(database: Database, file: Path) -> int:
             _copy_file(str(database.url.database), partial)
         else:
             _copy_rows_to(partial, database)
-        jobs = _check(partial)
+        jobs = _check(partial, file)
         _make_durable(partial)
         os.link(partial, file)  # unlike a rename, it takes no other file's place
         _make_durable(file.parent)
@@ -64,7 +64,7 @@ def restore(file: Path, database: Database) -> int:
     with tempfile.TemporaryDirectory(prefix="backpropd-restore-") as folder:
         copy = Path(folder) / "backup.sqlite"
         shutil.copyfile(file, copy)
-        jobs = _check(copy)
+        jobs = _check(copy, file)
         with _opened(copy) as source:
             upgrade(source)
             if not database.is_sqlite:
@@ -119,10 +119,10 @@ def _rows(session: Session, table: Any) -> Iterator[list[dict[str, Any]]]:
         yield [dict(row) for row in rows]
 
 
-def _check(file: Path) -> int:
-    """Every page and every reference; how many jobs there are. Raises Unsound."""
+def _check(copy: Path, file: Path) -> int:
+    """Every page and every reference of what is, or becomes, `file`; how many jobs there are."""
     try:
-        with closing(sqlite3.connect(file)) as connection:
+        with closing(sqlite3.connect(copy)) as connection:
             # One file, without a log beside it; whoever opens it as a database turns that on.
             connection.execute("PRAGMA journal_mode=DELETE")
             said = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]
