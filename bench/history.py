@@ -146,7 +146,7 @@ def points_from_pyramid(database: Database, lease: Lease) -> history.Series:
 def points_from_chunks(database: Database, lease: Lease) -> NDArray[np.int64]:
     with database.read() as session:
         whole = history.rows(session, lease.job_id, metrics=["loss"], first=1, last=2**31 - 1)
-    return whole.epoch[sampling.extremes([whole.columns["loss"]], POINTS)]
+    return whole.at[sampling.extremes([whole.columns["loss"]], POINTS)]
 
 
 def points_by_sql(database: Database, rows: int) -> list[int]:
@@ -202,9 +202,9 @@ def check(database: Database, lease: Lease, losses: Floats) -> None:
     """What is fast must also be right: both spikes are there, and every value is exact."""
     series = points_from_pyramid(database, lease)
     spikes = {len(losses) // 3 + 1, len(losses) // 2 + 1}
-    assert series.columns["loss"].tobytes() == losses[series.epoch - 1].tobytes()
+    assert series.columns["loss"].tobytes() == losses[series.at - 1].tobytes()
     for epochs in (
-        series.epoch.tolist(),
+        series.at.tolist(),
         points_from_chunks(database, lease).tolist(),
         points_by_sql(database, len(losses)),
     ):

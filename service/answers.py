@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 from flask import Response, request
 
 from backpropd.store.paging import Page
@@ -16,8 +17,15 @@ from backpropd.store.paging import Page
 
 def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON answer. What holds numbers that may be NaN is made json_safe by its writer."""
-    text = json.dumps(body, allow_nan=False, separators=(",", ":"))
-    return Response(text, status, headers, content_type="application/json")
+    return Response(encoded(body), status, headers, content_type="application/json")
+
+
+def encoded(body: Any) -> bytes:
+    """Strict JSON; arrays of finite numbers are written as they are."""
+    try:
+        return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    except orjson.JSONEncodeError:  # an integer of more than 64 bits
+        return json.dumps(body, allow_nan=False, separators=(",", ":")).encode()
 
 
 def resource(body: Any) -> Response:

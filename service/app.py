@@ -16,6 +16,7 @@ from backpropd.store.database import Database
 from service import auth, documents, metrics, origins, problems, rates
 from service.api import (
     catalog,
+    comparison,
     datasets,
     descendants,
     evaluation,
@@ -83,6 +84,7 @@ def create_app(
         streams_api,
         descendants,
         history,
+        comparison,
         weights,
         initial_weights,
         predictions,

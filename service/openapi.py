@@ -17,7 +17,7 @@ from backpropd.spec.job import JobSpec
 from backpropd.spec.network import NetworkSpec
 from backpropd.spec.predict import PredictSpec
 from backpropd.spec.trace import JobTraceSpec, NetworkTraceSpec
-from service import problems, scopes
+from service import history_files, problems, scopes
 from service.parameters import PredictQuery
 from service.uploads import READING
 
@@ -95,9 +95,10 @@ class Document(OpenAPI):
         networks["application/json"] |= _example_of(NetworkSpec)
         plain = {"text/plain": {"schema": {"type": "string"}}}
         paths["/metrics"]["get"]["responses"]["200"]["content"] = plain
-        history = paths["/v1/jobs/{job_id}/history"]["get"]["responses"]["200"]["content"]
-        for kind in ("text/csv", "application/x-ndjson", "application/x-npz"):
-            history[kind] = {"schema": {"type": "string", "format": "binary"}}
+        for rows in ("history", "batches", "layers"):
+            content = paths[f"/v1/jobs/{{job_id}}/{rows}"]["get"]["responses"]["200"]["content"]
+            for kind in history_files.CONTENT_TYPES.values():
+                content[kind.partition(";")[0]] = {"schema": {"type": "string", "format": "binary"}}
         weights = paths["/v1/jobs/{job_id}/snapshots/{snapshot}/weights"]["get"]
         kinds = weights["responses"]["200"]["content"]
         for form in FORMATS.values():

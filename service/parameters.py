@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+import re
+from datetime import datetime
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from backpropd.spec.base import faults_from
-from backpropd.spec.faults import Invalid
+from backpropd.spec.faults import Fault, Invalid
 from backpropd.spec.limits import LIMITS
 from service.representations import Status
 
@@ -21,10 +35,65 @@ def _no_nul(text: str) -> str:
 Text = Annotated[str, Field(max_length=200), AfterValidator(_no_nul)]
 
 
+def _place(given: str, info: ValidationInfo) -> Any:
+    """Where a range begins or ends, by what `by` says that it counts."""
+    if "by" not in info.data:  # then that is the fault
+        return None
+    by = info.data["by"]
+    if by == "time" and re.match(r"\d{4}-", given):
+        by = "instant"
+    try:
+        return _PLACES[by].validate_python(given)
+    except ValidationError as error:
+        if by not in ("time", "instant"):
+            raise Invalid(faults_from(error)) from None
+        detail = (
+            f"time is in seconds since the job was started, 0 or more, or an instant with its zone "
+            f"(2026-11-24T12:00:00Z); given: {str(given)[:60]!r}."
+        )
+        raise Invalid([Fault("", "bad_value", detail)]) from None
+
+
+_PLACES: dict[str, TypeAdapter[Any]] = {
+    "epoch": TypeAdapter(Annotated[int, Field(ge=1, le=2**31 - 1)]),
+    "update": TypeAdapter(Annotated[int, Field(ge=1, le=2**53 - 1)]),
+    "time": TypeAdapter(Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]),
+    "instant": TypeAdapter(AwareDatetime),
+}
+Place = Annotated[
+    int | float | datetime | None,
+    PlainValidator(_place),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "number", "minimum": 0},
+                {"type": "string", "format": "date-time"},
+                {"type": "null"},
+            ]
+        }
+    ),
+]
+
 SNAPSHOT = r"^(final|best|initial|\d{1,9})$"
 
 
-class Query(BaseModel):
+class _Described(BaseModel):
+    """Parameters whose schema is made once: the framework asks for it with each request."""
+
+    @classmethod
+    def model_json_schema(cls, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """As pydantic makes it."""
+        return _schema_of(cls, *arguments, **options)
+
+
+@cache
+def _schema_of(model: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
+    made: dict[str, Any] = super(_Described, model).model_json_schema(*arguments, **options)
+    return made
+
+
+class Query(_Described):
     """A query string: unknown parameters are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -100,42 +169,56 @@ class RowsQuery(Query):
     limit: int = Field(default=20, ge=1, le=LIMITS.page, description="Rows.")
 
 
-class HistoryQuery(Query):
-    """Which rows of history, and how many of them."""
+class RowsOfHistory(Query):
+    """How many rows of history, and in which form."""
 
-    metrics: Text | None = Field(
-        default=None, description="Names with commas between them; default: all."
-    )
-    first: int = Field(default=1, alias="from", ge=1, le=2**31 - 1, description="First epoch.")
-    last: int | None = Field(
-        default=None, alias="to", ge=1, le=2**31 - 1, description="Last epoch, included."
-    )
     points: int | None = Field(
         default=None, ge=4, le=LIMITS.history_page, description="At most so many rows."
     )
     method: Literal["minmax", "lttb", "mean"] = Field(
         default="minmax", description="How rows are chosen; minmax loses no extreme."
     )
-    format: Literal["json", "csv", "ndjson", "npz"] = Field(
+    format: Literal["json", "csv", "ndjson", "npz", "parquet"] = Field(
         default="json", description="All but json are whole, without pages."
     )
     cursor: Text | None = Field(default=None, description="next_cursor of the page before.")
 
 
-class LayersQuery(Query):
+class HistoryRange(RowsOfHistory):
+    """Which epochs, by whatever is counted."""
+
+    by: Literal["epoch", "update", "time"] = Field(
+        default="epoch",
+        description="What from and to count: epochs, updates, or time, which is RFC 3339 or seconds"
+        " since the job was started. An epoch stands where it was through.",
+    )
+    first: Place = Field(default=None, alias="from", description="The first row.")
+    last: Place = Field(default=None, alias="to", description="The last row, included.")
+
+
+class HistoryQuery(HistoryRange):
+    """Which rows of history."""
+
+    metrics: Text | None = Field(
+        default=None, description="Names with commas between them; default: all."
+    )
+
+
+class LayersQuery(HistoryRange):
     """Which statistics of layers, of which epochs."""
 
     stat: Text | None = Field(
         default=None, description="Names with commas between them; default: all."
     )
-    first: int = Field(default=1, alias="from", ge=1, le=2**31 - 1, description="First epoch.")
+
+
+class BatchesQuery(RowsOfHistory):
+    """Which batches, counted from the first of the training."""
+
+    first: int = Field(default=1, alias="from", ge=1, le=2**53 - 1, description="First batch.")
     last: int | None = Field(
-        default=None, alias="to", ge=1, le=2**31 - 1, description="Last epoch, included."
+        default=None, alias="to", ge=1, le=2**53 - 1, description="Last batch, included."
     )
-    points: int | None = Field(
-        default=None, ge=4, le=LIMITS.history_page, description="At most so many rows."
-    )
-    cursor: Text | None = Field(default=None, description="next_cursor of the page before.")
 
 
 class ConfusionQuery(Query):
@@ -231,7 +314,7 @@ class SnapshotPath(JobPath):
         return int(self.snapshot) if self.snapshot.isdigit() else self.snapshot
 
 
-class LastEventHeader(BaseModel):
+class LastEventHeader(_Described):
     """Where a stream goes on."""
 
     last_event_id: str | None = Field(
@@ -239,7 +322,7 @@ class LastEventHeader(BaseModel):
     )
 
 
-class IdempotencyHeader(BaseModel):
+class IdempotencyHeader(_Described):
     """A key that makes a repeated request one request."""
 
     idempotency_key: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(

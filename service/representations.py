@@ -347,16 +347,65 @@ class HistoryOut(BaseModel):
     total: int = Field(description="Rows in the range, sampled or not.")
     sampled: bool
     epoch: list[int]
+    update: list[int] | None = Field(default=None, description="With by=update.")
+    time: list[Number] | None = Field(
+        default=None, description="With by=time: seconds since started_at; NaN where not known."
+    )
     series: dict[str, list[Number]]
     has_more: bool
     next_cursor: str | None
 
 
+class BatchesOut(BaseModel):
+    """The loss of every batch, by the update that followed it."""
+
+    object: Literal["batches"]
+    job: str
+    total: int
+    sampled: bool
+    update: list[int]
+    series: dict[str, list[Number]]
+    has_more: bool
+    next_cursor: str | None
+
+
+class BandOut(BaseModel):
+    """The extremes of a curve in every bucket of an axis; null where it has no row."""
+
+    min: list[Number | None]
+    max: list[Number | None]
+
+
+class CurveOut(BaseModel):
+    """The rows of one job in a comparison."""
+
+    object: Literal["history"]
+    job: str
+    name: str | None
+    total: int
+    sampled: bool
+    epoch: list[int]
+    update: list[int] | None = Field(default=None, description="With by: update.")
+    time: list[Number] | None = Field(default=None, description="With by: time.")
+    series: dict[str, list[Number]]
+    aligned: dict[str, BandOut]
+
+
+class DifferenceOut(BaseModel):
+    """A field of the definitions that is not the same in all jobs."""
+
+    pointer: str
+    values: list[Any] = Field(description="In the order of the jobs; null where there is none.")
+
+
 class ComparisonOut(BaseModel):
-    """The histories of several jobs."""
+    """The histories of several jobs over the same buckets."""
 
     object: Literal["history_comparison"]
-    data: list[HistoryOut]
+    by: Literal["epoch", "update", "time"]
+    axis: list[float] = Field(description="Where each bucket begins.")
+    data: list[CurveOut]
+    differences: list[DifferenceOut]
 
 
 class SnapshotOut(BaseModel):
@@ -573,6 +622,8 @@ class LayersOut(BaseModel):
     total: int
     sampled: bool
     epoch: list[int]
+    update: list[int] | None = Field(default=None, description="With by=update.")
+    time: list[Number] | None = Field(default=None, description="With by=time.")
     layers: dict[str, dict[str, list[Number]]] = Field(description="layer -> statistic -> values.")
     has_more: bool
     next_cursor: str | None

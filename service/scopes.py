@@ -57,6 +57,7 @@ SCOPES: dict[str, Scope | None] = {
     "GET /v1/jobs/<job_id>/events": READ,
     "GET /v1/jobs/<job_id>/events/stream": READ,
     "GET /v1/jobs/<job_id>/history": READ,
+    "GET /v1/jobs/<job_id>/batches": READ,
     "GET /v1/jobs/<job_id>/layers": READ,
     "GET /v1/jobs/<job_id>/confusion": READ,
     "POST /v1/history/compare": READ,

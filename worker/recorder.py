@@ -10,6 +10,7 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from backpropd.failpoints import failpoint
 from backpropd.settings import Settings
 from backpropd.spec.job import JobSpec
 from backpropd.store import history, leases, snapshots
+from backpropd.store.clock import now
 from backpropd.store.database import Database, Session
 from backpropd.store.errors import Busy
 from backpropd.store.leases import Lease
@@ -47,6 +49,9 @@ class _Pending:
 
     epochs: list[Epochs] = field(default_factory=list)
     columns: list[dict[str, Floats]] = field(default_factory=list)
+    batches: list[Epochs] = field(default_factory=list)
+    batch_losses: list[Floats] = field(default_factory=list)
+    since: datetime = field(default_factory=now)
     snapshots: list[Kept] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)  # columns of the job's row
     news: list[News] = field(default_factory=list)
@@ -155,6 +160,10 @@ class Recorder:
         wanted = (epochs - 1) % self.spec.history.every == 0
         if wanted.any():
             self._pend_rows(epochs[wanted], {n: v[wanted] for n, v in block.columns.items()})
+        if block.batch_losses is not None and len(block.batch_losses):
+            batches = block.first_batch + np.arange(len(block.batch_losses), dtype=np.int64)
+            self.pending.batches.append(batches)
+            self.pending.batch_losses.append(block.batch_losses)
         if len(wanted):
             last = (epochs[-1:], {name: values[-1:] for name, values in block.columns.items()})
             self.last_row = None if wanted[-1] else last
@@ -239,21 +248,29 @@ class Recorder:
             failpoint("after_beat")
             for news in self.pending.news:
                 leases.note(session, self.lease, *news)
-            if self.pending.epochs:
-                self._write_history(session)
+            self._write_history(session)
             self._write_snapshots(session, kept, checkpoints)
             if then is not None:
                 then(session)
         return want
 
     def _write_history(self, session: Session) -> None:
-        epochs = np.concatenate(self.pending.epochs)
-        columns = {
-            name: np.concatenate([block[name] for block in self.pending.columns])
-            for name in self.pending.columns[0]
-        }
-        differing = history.append(session, self.lease, epochs, columns)
-        self._note_differing(session, "epochs", differing)
+        pending, span = self.pending, (self.pending.since, now())
+        if pending.epochs:
+            epochs = np.concatenate(pending.epochs)
+            columns = {
+                name: np.concatenate([block[name] for block in pending.columns])
+                for name in pending.columns[0]
+            }
+            differing = history.append(session, self.lease, epochs, columns, span=span)
+            self._note_differing(session, "epochs", differing)
+        if pending.batches:
+            batches = np.concatenate(pending.batches)
+            losses = {"loss": np.concatenate(pending.batch_losses)}
+            differing = history.append(
+                session, self.lease, batches, losses, axis=history.BATCHES, span=span
+            )
+            self._note_differing(session, "batches", differing)
 
     def _write_snapshots(self, session: Session, kept: list[Kept], checkpoints: int) -> None:
         differing = snapshots.keep(session, self.lease, kept, checkpoints=checkpoints)

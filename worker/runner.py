@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import random
 import time
 from collections.abc import Callable
@@ -120,7 +121,7 @@ class Runner:
             return
         if state.epoch == 0 and state.batch == 0:
             recorder.keep_initial(state)
-        recorder.begin({"lineage": course.lineage, "encoding": course.encoding}, course.news)
+        recorder.begin(course.facts, course.news)
         every = course.spec.snapshots.every
         ticker = _Ticker(self.clock, FIRST_BLOCK_SECONDS)
         blocks = fit(
@@ -261,6 +262,18 @@ class _Course:
         self.exact = before.get("exact", True)
         self.fingerprint_before = before.get("fingerprint")
         self.news: list[News] = []
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What of the job is known now that its data are at hand, as columns of its row."""
+        batches = math.ceil(
+            len(self.data.inputs) / (self.training.batch_size or len(self.data.inputs))
+        )
+        return {
+            "lineage": self.lineage,
+            "encoding": self.encoding,
+            "updates_per_epoch": batches,
+        }
 
     @property
     def lineage(self) -> dict[str, Any]:

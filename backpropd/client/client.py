@@ -242,22 +242,72 @@ class Client:
         job_id: str,
         *,
         metrics: Sequence[str] = (),
-        first: int | None = None,
-        last: int | None = None,
+        by: str | None = None,
+        first: float | str | None = None,
+        last: float | str | None = None,
         points: int | None = None,
         method: str | None = None,
     ) -> Json:
-        """The curves of a job: epochs first..last, sampled down to `points` where asked."""
+        """The curves of a job: epochs first..last, sampled down to `points` where asked.
+
+        `by` says what `first` and `last` count: epoch, update, or time, which is in seconds since
+        the job was started, or an instant in RFC 3339.
+        """
         params = _given(
-            metrics=",".join(metrics) or None, to=last, points=points, method=method
+            metrics=",".join(metrics) or None, by=by, to=last, points=points, method=method
         ) | _given(**{"from": first})
         return self._json("GET", f"/v1/jobs/{job_id}/history", params=params)
 
-    def compare(
-        self, job_ids: Sequence[str], *, metrics: Sequence[str] = ("loss",), points: int = 500
+    def history_file(
+        self,
+        job_id: str,
+        *,
+        file_format: str = "csv",
+        rows: str = "history",
+        metrics: Sequence[str] = (),
+        by: str | None = None,
+        first: float | str | None = None,
+        last: float | str | None = None,
+        points: int | None = None,
+        method: str | None = None,
+    ) -> Iterator[bytes]:
+        """All rows as a file, piece by piece: csv, ndjson, npz or parquet.
+
+        `rows` are those of the history, the batches or the layers; for the layers, `metrics` are
+        their statistics. The rest is as in `history`.
+        """
+        named = "stat" if rows == "layers" else "metrics"
+        params = _given(format=file_format, by=by, to=last, points=points, method=method)
+        params |= _given(**{"from": first, named: ",".join(metrics) or None})
+        path = f"/v1/jobs/{job_id}/{rows}"
+        with self._http.stream("GET", path, params=params) as response:
+            if response.is_error:
+                response.read()
+                raise Problem.of(response)
+            yield from response.iter_bytes()
+
+    def batches(
+        self,
+        job_id: str,
+        *,
+        first: int | None = None,
+        last: int | None = None,
+        points: int | None = None,
     ) -> Json:
-        """The sampled curves of several jobs."""
-        body = {"jobs": list(job_ids), "metrics": list(metrics), "points": points}
+        """The loss of every batch, where the job's `history.batches` is true."""
+        params = _given(**{"from": first}, to=last, points=points)
+        return self._json("GET", f"/v1/jobs/{job_id}/batches", params=params)
+
+    def compare(
+        self,
+        job_ids: Sequence[str],
+        *,
+        metrics: Sequence[str] = ("loss",),
+        points: int = 500,
+        by: str = "epoch",
+    ) -> Json:
+        """The curves of several jobs on one axis, and the fields in which the jobs differ."""
+        body = {"jobs": list(job_ids), "metrics": list(metrics), "points": points, "by": by}
         return self._json("POST", "/v1/history/compare", json=body, repeatable=True)
 
     def snapshots(self, job_id: str) -> list[Json]:

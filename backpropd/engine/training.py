@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,7 @@ class Training:
     clip: Clip | None
     metrics: tuple[Metric, ...]
     statistics: bool  # whether every epoch measures each layer
+    batch_losses: bool  # whether the loss of every batch is told
     stopping: Stopping
     best: str | None  # the column whose best epoch's weights are kept
     best_grows: bool  # whether more of it is better
@@ -72,6 +73,8 @@ class Block:
     columns: Columns  # "loss", "val_loss", ...: one value an epoch
     samples: int  # presented since the last block
     state: TrainingState  # live: `fit` goes on changing it when it is asked for the next block
+    first_batch: int = 1  # counted from the first one of the training
+    batch_losses: NDArray[np.float64] | None = None  # the mean loss of each, if they are wanted
 
     @property
     def epochs(self) -> int:
@@ -131,7 +134,7 @@ def fit(
     while state.ended is None:
         columns, presented = course.stretch(enough, mark)
         restore_best(training, state)
-        yield block_of(state, columns, presented)
+        yield replace(block_of(state, columns, presented), **course.told_of_batches())
 
 
 def columns_of(training: Training, data: Data) -> list[str]:
@@ -188,6 +191,7 @@ class Course:
         self.order = np.arange(self.samples)
         self.interrupted = False
         self.seen: Pass | None = None  # of the last batch
+        self.first_batch, self.batch_losses = 1, list[float]()  # of the stretch
         self.tally = Tally(training.metrics, self.network.outputs)
         self.columns = columns_of(training, data)
         if state.batch:
@@ -199,6 +203,8 @@ class Course:
         """Train until it is enough, a marked epoch, or the end: finished epochs, and samples."""
         rows: list[dict[str, float]] = []
         presented = 0
+        self.first_batch = self.state.epoch * self.batches + self.state.batch + 1
+        self.batch_losses.clear()
         while True:
             row, samples = self.advance(enough)
             presented += samples
@@ -234,6 +240,12 @@ class Course:
             state.noise = dict(self.noise_rng.bit_generator.state)
         return row, presented
 
+    def told_of_batches(self) -> dict[str, Any]:
+        """What a block says of the batches of the last stretch, where they are wanted."""
+        if not self.training.batch_losses:
+            return {}
+        return {"first_batch": self.first_batch, "batch_losses": np.array(self.batch_losses)}
+
     def _begin_epoch(self) -> None:
         self.state.sums = self.tally.zeros()
         self.state.epoch_theta[:] = self.state.theta
@@ -251,6 +263,8 @@ class Course:
         losses = seen.losses(training.loss, T)
         loss = float((losses if weights is None else weights * losses).sum(dtype=np.float64))
         self.tally.add(state.sums, loss, seen.output, T)
+        if training.batch_losses:
+            self.batch_losses.append(loss / len(rows))
         if not math.isfinite(loss):
             state.diverged_in = seen.not_finite() or self.network.output_layer.name
             return False

@@ -107,6 +107,7 @@ def build_training(
         clip=None if spec.clip is None else spec.clip.part,
         metrics=tuple(metric.part for metric in spec.metrics_for(task)),
         statistics=history.layers,
+        batch_losses=history.batches,
         stopping=Stopping(
             loss_below=spec.stop.loss_below,
             error_below=spec.stop.error_below,

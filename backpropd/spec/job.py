@@ -37,6 +37,10 @@ class HistorySpec(Spec):
     layers: Flag = Field(
         default=False, description="Statistics of every layer: see GET /v1/jobs/ID/layers."
     )
+    batches: Flag = Field(
+        default=False,
+        description="The loss of every batch, whatever `every` is: see GET /v1/jobs/ID/batches.",
+    )
 
 
 class SnapshotsSpec(Spec):

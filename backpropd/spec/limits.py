@@ -15,7 +15,7 @@ class Limits:
     units: int = 8192  # of one layer, and inputs
     parameters: int = 20_000_000
     optimizer_numbers: int = 100_000_000  # that an optimizer keeps, or solves for, at once
-    epochs: int = 1_000_000
+    epochs: int = 10_000_000
     body_bytes: int = 65 * MEBIBYTE
     dataset_bytes: int = 64 * MEBIBYTE
     dataset_unpacked_bytes: int = 256 * MEBIBYTE  # of a file that is compressed, opened

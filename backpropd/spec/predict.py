@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -70,6 +70,16 @@ class EvaluateSpec(Spec):
 class CompareSpec(Spec):
     """Jobs whose curves are wanted side by side."""
 
-    jobs: tuple[Text, ...] = Field(min_length=1, max_length=LIMITS.compare_jobs)
-    metrics: tuple[Text, ...] = Field(default=("loss",), min_length=1, max_length=16)
-    points: Annotated[int, Field(strict=True, ge=4, le=100_000)] = Field(default=500)
+    jobs: tuple[Text, ...] = Field(
+        min_length=1, max_length=LIMITS.compare_jobs, description="Their ids."
+    )
+    metrics: tuple[Text, ...] = Field(
+        default=("loss",), min_length=1, max_length=16, description="Of those that a job has."
+    )
+    points: Annotated[int, Field(strict=True, ge=4, le=10_000)] = Field(
+        default=500, description="At most so many rows of each job."
+    )
+    by: Literal["epoch", "update", "time"] = Field(
+        default="epoch",
+        description="The axis they share; time is in seconds since each was started.",
+    )

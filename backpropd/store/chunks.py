@@ -2,6 +2,7 @@
 
 The bytes of all numbers are sorted by their place (all first bytes, then all second ones, ...), so
 that the slowly changing ones stand together, and then compressed with zlib.
+docs/reference/tables.md does it by hand.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ def pack(columns: Sequence[Floats]) -> bytes:
     return zlib.compress(np.ascontiguousarray(places).tobytes(), LEVEL)
 
 
-def unpack(payload: bytes, columns: int) -> list[Floats]:
-    """The columns that `pack` was given."""
-    places = np.frombuffer(zlib.decompress(payload), np.uint8).reshape(8, -1)
-    values = np.ascontiguousarray(places.T).view("<f8").reshape(columns, -1)
-    return list(values)
+def unpack(payload: bytes, columns: int, wanted: Sequence[int] | None = None) -> list[Floats]:
+    """Of the columns that `pack` was given those with these indices; all of them without any."""
+    places = np.frombuffer(zlib.decompress(payload), np.uint8).reshape(8, columns, -1)
+    return [
+        np.ascontiguousarray(places[:, column].T).view("<f8").reshape(-1)
+        for column in (range(columns) if wanted is None else wanted)
+    ]

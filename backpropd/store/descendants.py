@@ -11,6 +11,8 @@ from backpropd.spec.canonical import new_id
 from backpropd.store import snapshots
 from backpropd.store.errors import NotFound
 from backpropd.store.tables import (
+    BatchBucketRow,
+    BatchChunkRow,
     HistoryBucketRow,
     HistoryChunkRow,
     JobRow,
@@ -22,6 +24,7 @@ from backpropd.store.tables import (
 EXTEND = "extend"
 CLONE = "clone"
 # What a job that goes on has of its own, as if it had been asked for so many epochs at first.
+HISTORY = (HistoryChunkRow, HistoryBucketRow, BatchChunkRow, BatchBucketRow, MetricSummaryRow)
 COPIED = ("initial", "every", "best", "checkpoint")
 
 
@@ -32,7 +35,7 @@ def inherit(session: Session, parent: JobRow, job: JobRow) -> None:
     """
     if not list(snapshots.checkpoints(session, parent.id)):
         raise NotFound("state of job", parent.id)
-    for rows in (HistoryChunkRow, HistoryBucketRow, MetricSummaryRow):
+    for rows in HISTORY:
         table: Any = rows.__table__
         own = {"job_id": job.id} | ({"attempt": 0} if "attempt" in table.c else {})
         _copy(session, table, table.c.job_id == parent.id, own)
@@ -44,6 +47,7 @@ def inherit(session: Session, parent: JobRow, job: JobRow) -> None:
         content: Any = SnapshotContentRow.__table__
         _copy(session, content, content.c.snapshot_id == row.id, {"snapshot_id": fresh})
     job.epoch = parent.epoch
+    job.updates_per_epoch = parent.updates_per_epoch
     job.run_seconds = parent.run_seconds
     job.lineage, job.encoding = parent.lineage, parent.encoding
     session.flush()

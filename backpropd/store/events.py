@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Integer, bindparam, func, insert, select
 from sqlalchemy.orm import Session
 
 from backpropd.store.clock import now
@@ -44,9 +45,11 @@ def append(
 
 def after(session: Session, job_id: str, seq: int, limit: int) -> Sequence[JobEventRow]:
     """The events that follow number `seq`, oldest first."""
-    return session.scalars(
-        select(JobEventRow)
-        .where(JobEventRow.job_id == job_id, JobEventRow.seq > seq)
-        .order_by(JobEventRow.seq)
-        .limit(limit)
-    ).all()
+    return session.scalars(_after(), {"job_id": job_id, "after": seq, "most": limit}).all()
+
+
+@cache
+def _after() -> Any:
+    later = (JobEventRow.job_id == bindparam("job_id"), JobEventRow.seq > bindparam("after"))
+    most = bindparam("most", type_=Integer)
+    return select(JobEventRow).where(*later).order_by(JobEventRow.seq).limit(most)

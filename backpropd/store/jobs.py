@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from backpropd.spec.canonical import canonical_json, new_id, sha256_hex
@@ -89,13 +90,31 @@ def find(
 
     `lock`: the caller changes it. `hold`: nobody deletes it until the caller's transaction ends.
     """
-    query = select(JobRow).where(JobRow.tenant_id == tenant_id, JobRow.id == job_id)
-    if lock or hold:
-        query = query.with_for_update(read=not lock, key_share=not lock)
-    row = session.scalar(query) if is_possible(job_id) else None
+    asked = {"tenant_id": tenant_id, "job_id": job_id}
+    row: JobRow | None = (
+        session.scalar(_find(lock=lock, hold=hold), asked) if is_possible(job_id) else None
+    )
     if row is None:
         raise NotFound("job", job_id)
     return row
+
+
+@cache
+def _find(*, lock: bool, hold: bool) -> Any:
+    owned = (JobRow.tenant_id == bindparam("tenant_id"), JobRow.id == bindparam("job_id"))
+    query = select(JobRow).where(*owned)
+    return query.with_for_update(read=not lock, key_share=not lock) if lock or hold else query
+
+
+def find_all(session: Session, tenant_id: str, job_ids: Sequence[str]) -> dict[str, JobRow]:
+    """The jobs with these ids, by id; raises NotFound for the first that is not there."""
+    possible = [job_id for job_id in job_ids if is_possible(job_id)]
+    query = select(JobRow).where(JobRow.tenant_id == tenant_id, JobRow.id.in_(possible))
+    found = {job.id: job for job in session.scalars(query)}
+    for job_id in job_ids:
+        if job_id not in found:
+            raise NotFound("job", job_id)
+    return {job_id: found[job_id] for job_id in job_ids}
 
 
 def list_page(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from backpropd.spec.canonical import canonical_json, new_id, sha256_hex
@@ -46,13 +47,27 @@ def find(
 
     `lock`: the caller changes it. `hold`: nobody deletes it until the caller's transaction ends.
     """
-    query = select(NetworkRow).where(NetworkRow.tenant_id == tenant_id, NetworkRow.id == network_id)
-    if lock or hold:
-        query = query.with_for_update(read=not lock, key_share=not lock)
-    row = session.scalar(query) if is_possible(network_id) else None
+    asked = {"tenant_id": tenant_id, "network_id": network_id}
+    possible = is_possible(network_id)
+    row: NetworkRow | None = (
+        session.scalar(_find(lock=lock, hold=hold), asked) if possible else None
+    )
     if row is None:
         raise NotFound("network", network_id)
     return row
+
+
+@cache
+def _find(*, lock: bool, hold: bool) -> Any:
+    owned = NetworkRow.tenant_id == bindparam("tenant_id")
+    query = select(NetworkRow).where(owned, NetworkRow.id == bindparam("network_id"))
+    return query.with_for_update(read=not lock, key_share=not lock) if lock or hold else query
+
+
+def definitions(session: Session, network_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The definitions of these networks, by id."""
+    query = select(NetworkRow.id, NetworkRow.definition).where(NetworkRow.id.in_(set(network_ids)))
+    return {row.id: row.definition for row in session.execute(query)}
 
 
 def list_page(

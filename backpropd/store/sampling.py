@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from backpropd.spec.faults import Fault, Invalid
+
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
@@ -21,6 +23,14 @@ LARGEST_SIDE = 1e300
 def fewest_points(metrics: int) -> int:
     """The fewest rows that several metrics can share: the ends, and two extremes of each."""
     return 2 + 2 * metrics
+
+
+def check_points(points: int, metrics: int) -> None:
+    """Raise Invalid where so few points cannot hold so many metrics' extremes."""
+    least = fewest_points(metrics)
+    if points < least:
+        detail = f"For {metrics} metrics at least {least} points are needed."
+        raise Invalid([Fault("/points", "out_of_range", detail)])
 
 
 def buckets_within(points: int, metrics: int) -> int:

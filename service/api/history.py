@@ -1,56 +1,76 @@
-"""/v1/jobs/ID/history: every epoch, whole or sampled, and several jobs side by side."""
+"""/v1/jobs/ID/history, batches and layers: every row, whole or sampled; several jobs together."""
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from flask import Response, stream_with_context
+from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
 from backpropd.engine import STATISTICS
 from backpropd.export.numbers import json_safe
 from backpropd.spec.faults import Fault, Invalid, unknown_name
 from backpropd.spec.limits import LIMITS
-from backpropd.spec.predict import CompareSpec
-from backpropd.store import history, jobs
+from backpropd.store import history, history_places, jobs
 from backpropd.store.database import Session
-from backpropd.store.history import Series
-from service.answers import answer, resource
+from backpropd.store.history import BATCHES, EPOCHS, Axis, Series
+from backpropd.store.tables import JobRow
+from service import history_files
+from service.answers import resource
 from service.auth import tenant
 from service.context import database
-from service.openapi import BODY
-from service.parameters import HistoryQuery, JobPath, LayersQuery, NoQuery
-from service.representations import ComparisonOut, HistoryOut, LayersOut
+from service.history_files import Columns, Table
+from service.parameters import BatchesQuery, HistoryQuery, JobPath, LayersQuery, RowsOfHistory
+from service.representations import BatchesOut, HistoryOut, LayersOut
 
 api = APIBlueprint("history", __name__, url_prefix="/v1", abp_tags=[Tag(name="History")])
 
-FOREVER = 2**31 - 1
+FOREVER = 2**62
 LAYERS = "layers."  # what columns of statistics begin with: layers.LAYER.STATISTIC
 BLOCK_ROWS = 20_000  # of a stream, each read in a transaction of its own
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which rows of which job."""
+
+    job: JobRow
+    axis: Axis
+    by: str  # of what the range is, and what is told beside the axis: epoch, update or time
+    metrics: list[str]
+    first: int
+    last: int
 
 
 @api.get("/jobs/<job_id>/history", summary="Read the history", responses={200: HistoryOut})
 def get_history(path: JobPath, query: HistoryQuery) -> Response:
     """Rows of history. Row k is what the forward passes of epoch k saw, before its updates.
 
-    The range is applied first; then, with points, the sampling.
+    The range is applied first; then, with points, the sampling. Whatever the range counts, rows
+    are told by epoch; with `by`, by update or time too.
     """
     with database().read() as session:
         job = jobs.find(session, tenant(), path.job_id)
         metrics = _metrics(session, job.id, query.metrics)
-        if query.format in ("csv", "ndjson") and query.points is None:
-            return _stream(job.id, metrics, query)
-        series = _series(session, job.id, metrics, query)
-    if query.format == "npz":
-        return Response(_npz(series), content_type="application/x-npz")
-    if query.format != "json":
-        lines = "".join(_lines(query.format, metrics, iter([series])))
-        return Response(lines, content_type=_CONTENT_TYPES[query.format])
-    return resource(_represent(path.job_id, series, LIMITS.history_page))
+        wanted = _Wanted(job, EPOCHS, query.by, metrics, *_range(session, job, query))
+        return _answered(session, wanted, query, "history")
+
+
+@api.get("/jobs/<job_id>/batches", summary="Read every batch", responses={200: BatchesOut})
+def get_batches(path: JobPath, query: BatchesQuery) -> Response:
+    """The loss of every batch, as its forward pass saw it, before its update.
+
+    Batch k of the training is followed by update k. Written where the job asked for it:
+    "history": {"batches": true}.
+    """
+    with database().read() as session:
+        job = jobs.find(session, tenant(), path.job_id)
+        _check_measured(job, "batches")
+        wanted = _Wanted(job, BATCHES, "update", ["loss"], query.first, query.last or FOREVER)
+        return _answered(session, wanted, query, "batches")
 
 
 @api.get("/jobs/<job_id>/layers", summary="Read layers' statistics", responses={200: LayersOut})
@@ -61,42 +81,26 @@ def get_layers(path: JobPath, query: LayersQuery) -> Response:
     """
     with database().read() as session:
         job = jobs.find(session, tenant(), path.job_id)
-        if not job.spec["history"]["layers"]:
-            detail = 'This job was submitted without "history": {"layers": true}.'
-            raise Invalid([Fault("/job_id", "not_measured", detail)])
+        _check_measured(job, "layers")
         columns = _statistics(history.metrics_of(session, job.id), query.stat)
-        rows = HistoryQuery.model_validate(query.model_dump(exclude={"stat"}, by_alias=True))
-        series = _series(session, job.id, columns, rows)
-    shown = _represent(job.id, series, LIMITS.history_page)
-    layers: dict[str, dict[str, Any]] = {}
-    for name, values in shown.pop("series").items():
-        _, layer, statistic = name.split(".")
-        layers.setdefault(layer, {})[statistic] = values
-    return resource({**shown, "object": "layers", "layers": layers})
+        wanted = _Wanted(job, EPOCHS, query.by, columns, *_range(session, job, query))
+        return _answered(session, wanted, query, "layers")
 
 
-@api.post("/history/compare", summary="Compare jobs", responses={200: ComparisonOut, **BODY})
-def compare(body: CompareSpec, query: NoQuery) -> Response:
-    """The sampled curves of up to 100 jobs, in the order asked for."""
-    found = []
-    with database().read() as session:
-        for job_id in body.jobs:
-            job = jobs.find(session, tenant(), job_id)
-            known = history.metrics_of(session, job.id)
-            metrics = [metric for metric in body.metrics if metric in known]
-            if not metrics:
-                history.check_metrics(known, body.metrics)
-            series = history.sample(
-                session,
-                job.id,
-                metrics=metrics,
-                first=1,
-                last=FOREVER,
-                points=max(body.points, 2 + 2 * len(metrics)),
-                method="minmax",
-            )
-            found.append(_represent(job.id, series, None))
-    return answer({"object": "history_comparison", "data": found})
+def _answered(session: Session, wanted: _Wanted, query: RowsOfHistory, kind: str) -> Response:
+    history_files.check_format(query.format)
+    if query.format != "json":
+        return _file(session, wanted, query)
+    shown = _represent(session, wanted, _series(session, wanted, query), kind)
+    if kind == "layers":
+        shown["layers"] = _by_layer(shown.pop("series"))
+    return resource(shown)
+
+
+def _check_measured(job: JobRow, what: str) -> None:
+    if not job.spec["history"].get(what):
+        detail = f'This job was submitted without "history": {{"{what}": true}}.'
+        raise Invalid([Fault("/job_id", "not_measured", detail)])
 
 
 def _metrics(session: Session, job_id: str, asked: str | None) -> list[str]:
@@ -104,7 +108,7 @@ def _metrics(session: Session, job_id: str, asked: str | None) -> list[str]:
     if asked is None:
         return [name for name in known if not name.startswith(LAYERS)]
     wanted = list(dict.fromkeys(name.strip() for name in asked.split(",")))
-    if history.last_epoch(session, job_id):
+    if history.last_row(session, job_id):
         history.check_metrics(known, wanted)
     return wanted
 
@@ -119,88 +123,121 @@ def _statistics(known: list[str], asked: str | None) -> list[str]:
     return [each for each in known if each.startswith(LAYERS) and each.rpartition(".")[2] in wanted]
 
 
-def _series(session: Session, job_id: str, metrics: list[str], query: HistoryQuery) -> Series:
-    first, last = _first(query), query.last or FOREVER
+def _by_layer(series: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    layers: dict[str, dict[str, Any]] = {}
+    for name, values in series.items():
+        _, layer, statistic = name.split(".")
+        layers.setdefault(layer, {})[statistic] = values
+    return layers
+
+
+def _range(session: Session, job: JobRow, query: HistoryQuery | LayersQuery) -> tuple[int, int]:
+    """The epochs of the range, whatever it counts."""
+    first, last = query.first, query.last
+    if query.by == "time":
+        return history_places.epochs_of_time(session, job, first, last)
+    assert isinstance(first, int | None)
+    assert isinstance(last, int | None)
+    if query.by == "update":
+        return history_places.epochs_of_updates(job, first, last)
+    return first or 1, last or history_places.FOREVER
+
+
+def _series(session: Session, wanted: _Wanted, query: RowsOfHistory) -> Series:
+    rows: dict[str, Any] = {"metrics": wanted.metrics, "last": wanted.last, "axis": wanted.axis}
+    job_id, first = wanted.job.id, wanted.first
     if query.points is not None:
-        return history.sample(
-            session,
-            job_id,
-            metrics=metrics,
-            first=first,
-            last=last,
-            points=query.points,
-            method=query.method,
-        )
+        points: dict[str, Any] = {"points": query.points, "method": query.method}
+        return history.sample(session, job_id, first=first, **points, **rows)
+    start = max(first, _place_of(query.cursor))
     # One row more than a page, to know whether there is another page.
     limit = LIMITS.history_page + 1 if query.format == "json" else None
-    series = history.rows(session, job_id, metrics=metrics, first=first, last=last, limit=limit)
-    total = history.count(session, job_id, first=first, last=last)
-    return Series(series.epoch, series.columns, total, sampled=False)
+    series = history.rows(session, job_id, first=start, limit=limit, **rows)
+    total = history.count(session, job_id, first=first, last=wanted.last, axis=wanted.axis)
+    return Series(series.at, series.columns, total, sampled=False)
 
 
-def _first(query: HistoryQuery) -> int:
-    if query.cursor is None:
-        return query.first
-    if not query.cursor.isdecimal() or len(query.cursor) > 10:
+def _place_of(cursor: str | None) -> int:
+    if cursor is None:
+        return 1
+    if not cursor.isdecimal() or not cursor.isascii() or len(cursor) > 18:
         detail = "This is no cursor that a history has given."
         raise Invalid([Fault("/cursor", "bad_cursor", detail)])
-    return int(query.cursor)
+    return int(cursor)
 
 
-def _represent(job_id: str, series: Series, page: int | None) -> dict[str, Any]:
-    more = page is not None and len(series.epoch) > page
+def _represent(session: Session, wanted: _Wanted, series: Series, kind: str) -> dict[str, Any]:
+    page = LIMITS.history_page
+    more = len(series.at) > page
+    at = series.at[:page]
+    places = _places(session, wanted.job, wanted.by, at) if wanted.axis is EPOCHS else {}
     return {
-        "object": "history",
-        "job": job_id,
+        "object": kind,
+        "job": wanted.job.id,
         "total": series.total,
         "sampled": series.sampled,
-        "epoch": series.epoch[:page].tolist(),
+        wanted.axis.name: at.tolist(),
+        **{name: json_safe(values) for name, values in places.items()},
         "series": {name: json_safe(values[:page]) for name, values in series.columns.items()},
         "has_more": more,
-        "next_cursor": str(series.epoch[page]) if more and page is not None else None,
+        "next_cursor": str(series.at[page]) if more else None,
     }
 
 
-_CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
+def _places(session: Session, job: JobRow, by: str, epochs: Any) -> dict[str, Any]:
+    """Where epochs stand on another axis than their own."""
+    if by == "update":
+        return {"update": history_places.updates_at(job, epochs)}
+    if by == "time":
+        return {"time": history_places.times_at(session, job, epochs)}
+    return {}
 
 
-def _stream(job_id: str, metrics: list[str], query: HistoryQuery) -> Response:
-    """A long history line by line; no transaction lasts longer than a block of it."""
-    db = database()
+def _file(session: Session, wanted: _Wanted, query: RowsOfHistory) -> Response:
+    """A long history piece by piece; no transaction lasts longer than a block of it."""
+    db, job_id, axis = database(), wanted.job.id, wanted.axis
+    kinds: dict[str, type] = {axis.name: np.int64}
+    if axis is EPOCHS and wanted.by != "epoch":
+        kinds[wanted.by] = np.int64 if wanted.by == "update" else np.float64
+    kinds |= dict.fromkeys(wanted.metrics, np.float64)
 
-    def blocks() -> Iterator[Series]:
-        first, last = _first(query), query.last or FOREVER
-        while True:
-            with db.read() as session:
-                series = history.rows(
-                    session, job_id, metrics=metrics, first=first, last=last, limit=BLOCK_ROWS
-                )
-            yield series
-            if len(series.epoch) < BLOCK_ROWS:
-                return
-            first = int(series.epoch[-1]) + 1
+    def columns(session: Session, series: Series) -> Columns:
+        places = {} if axis is BATCHES else _places(session, wanted.job, wanted.by, series.at)
+        return {axis.name: series.at, **places, **series.columns}
 
-    lines = _lines(query.format, metrics, blocks())
-    return Response(stream_with_context(lines), content_type=_CONTENT_TYPES[query.format])
+    # What a running job writes meanwhile is not in it.
+    first = max(wanted.first, _place_of(query.cursor))
+    last = min(wanted.last, history.last_row(session, job_id, axis))
+    if query.points is not None:
+        series = _series(session, wanted, query)
+        sampled = columns(session, series)
+        table = Table(kinds, len(series.at), lambda: iter([sampled]))
+    else:
+        rows = history.count(session, job_id, first=first, last=last, axis=axis)
 
+        def blocks() -> Iterator[Columns]:
+            start, left = first, rows
+            while left:
+                with db.read() as reading:
+                    block = history.rows(
+                        reading,
+                        job_id,
+                        metrics=wanted.metrics,
+                        first=start,
+                        last=last,
+                        limit=BLOCK_ROWS,
+                        axis=axis,
+                    )
+                    if not len(block.at):
+                        # Broken off where nobody can take it for whole.
+                        raise ConnectionAbortedError("the job was deleted while it was read")
+                    found = columns(reading, block)
+                yield found
+                start, left = int(block.at[-1]) + 1, left - len(block.at)
 
-def _lines(kind: str, metrics: list[str], blocks: Iterator[Series]) -> Iterator[str]:
-    """CSV or newline-delimited JSON, a block at a time; every digit is kept."""
-    if kind == "csv":
-        yield ",".join(["epoch", *metrics]) + "\n"
-    for series in blocks:
-        columns = [series.columns[metric].tolist() for metric in metrics]
-        rows = zip(series.epoch.tolist(), *columns, strict=True)
-        if kind == "csv":
-            yield "".join(",".join(map(repr, row)) + "\n" for row in rows)
-        else:
-            names = ["epoch", *metrics]
-            yield "".join(
-                json.dumps(dict(zip(names, json_safe(row), strict=True))) + "\n" for row in rows
-            )
-
-
-def _npz(series: Series) -> bytes:
-    out = io.BytesIO()
-    np.savez(out, epoch=series.epoch, **series.columns)  # type: ignore[arg-type]
-    return out.getvalue()
+        table = Table(kinds, rows, blocks)
+    pieces = history_files.written(query.format, table)
+    out = Response(pieces, content_type=history_files.CONTENT_TYPES[query.format])
+    name = f"{job_id}-{'history' if axis is EPOCHS else 'batches'}.{query.format}"
+    out.headers["Content-Disposition"] = f'inline; filename="{name}"'
+    return out

@@ -215,11 +215,12 @@ def list_jobs(query: JobsQuery) -> Response:
 @api.get("/jobs/<job_id>", summary="Read a job", responses={200: JobOut})
 def get_job(path: JobPath, query: WaitQuery) -> Response:
     """A job as it stands; with wait, as soon as it is newer than `version`."""
-    with database().read() as session:
-        job = jobs.find(session, tenant(), path.job_id)
-    if query.wait and job.status not in ENDED:
-        known = job.version if query.version is None else query.version
-        _wait_for_news(path.job_id, known, query.wait)
+    if query.wait:
+        with database().read() as session:
+            job = jobs.find(session, tenant(), path.job_id)
+        if job.status not in ENDED:
+            known = job.version if query.version is None else query.version
+            _wait_for_news(path.job_id, known, query.wait)
     with database().read() as session:
         return resource(represent(session, jobs.find(session, tenant(), path.job_id)))
 

@@ -148,7 +148,7 @@ def _illegal(job: JobRow, story: Sequence[JobEventRow]) -> Iterator[str]:
 def _two_writers(session: Session, job: JobRow, story: Sequence[JobEventRow]) -> Iterator[str]:
     """A later attempt's history never precedes an earlier one's; who ends it wrote the weights."""
     order = select(HistoryChunkRow.attempt).where(HistoryChunkRow.job_id == job.id)
-    writers = session.scalars(order.order_by(HistoryChunkRow.first_epoch)).all()
+    writers = session.scalars(order.order_by(HistoryChunkRow.first)).all()
     if list(writers) != sorted(writers):
         yield f"I6 chunks of history are of the attempts {writers}"
     final = select(SnapshotRow.attempt).where(

@@ -91,6 +91,7 @@ def training_of(network: Network, **changes: Any) -> Training:
         "clip": None,
         "metrics": tuple(METRICS.standard(name) for name in changes.pop("metrics", ())),
         "statistics": False,
+        "batch_losses": False,
         "stopping": Stopping(**rules),
         "best": None,
         "best_grows": False,

@@ -445,6 +445,7 @@ def test_sizes_choose_the_kernel() -> None:
 UNCOVERED: dict[str, Any] = {
     "layerwise": lambda: training_of(small(), update_order="layerwise"),
     "statistics": lambda: training_of(small(), statistics=True),
+    "every batch": lambda: training_of(small(), batch_losses=True),
     "max_norm": lambda: training_of(small(max_norm=1.0)),
     "noise of outputs": lambda: training_of(small(noise=0.1)),
     "normalization": lambda: training_of(

@@ -220,7 +220,7 @@ def test_pages_follow_each_other_by_cursor(
         ("points=9", "/points", "For 4 metrics at least 10 points"),
         ("points=x", "/points", "integer"),
         ("method=median", "/method", "Known: minmax, lttb, mean"),
-        ("format=xlsx", "/format", "Known: json, csv, ndjson, npz"),
+        ("format=xlsx", "/format", "Known: json, csv, ndjson, npz, parquet"),
         ("from=0", "/from", "greater than or equal to 1"),
         ("to=-1", "/to", "greater than or equal to 1"),
         ("from=NaN", "/from", "integer"),
@@ -309,7 +309,7 @@ def test_a_metric_that_none_of_them_has_is_refused(
 ) -> None:
     body = {"jobs": [mazur_trained["id"]], "metrics": ["accuracy"]}
 
-    assert {"/metrics": "unknown_name"} == faults(
+    assert {"/jobs/0": "unknown_name"} == faults(
         taught.client.post("/v1/history/compare", json=body)
     )
 

@@ -149,7 +149,7 @@ THREE_COLUMNS = {"inputs": [[1, 2, 3], [4, 5, 7]], "targets": [[0.5], [0.2]]}
             "/snapshots/best",
             "needs training.val",
         ),
-        (mazur_job(epochs=10**7), "/training/epochs", "1000000"),
+        (mazur_job(epochs=10**8), "/training/epochs", "10000000"),
         (mazur_job() | {"webhook": "http://example.com"}, "/webhook", "None"),
     ],
 )

@@ -119,8 +119,13 @@ CALLS = [
     Call("GET /v1/jobs/{job_id}/history", query="?format=npz"),
     Call("GET /v1/jobs/{job_id}/history", ids={"job_id": "{diverged}"}),
     Call("GET /v1/jobs/{job_id}/layers"),
+    Call("GET /v1/jobs/{job_id}/history", query="?by=update&from=2"),
+    Call("GET /v1/jobs/{job_id}/history", query="?by=time&from=0"),
+    Call("GET /v1/jobs/{job_id}/history", query="?format=parquet"),
+    Call("GET /v1/jobs/{job_id}/batches"),
     Call("GET /v1/jobs/{job_id}/confusion"),
     Call("POST /v1/history/compare", options=body({"jobs": ["{job_id}"]})),
+    Call("POST /v1/history/compare", options=body({"jobs": ["{job_id}"], "by": "time"})),
     Call("GET /v1/jobs/{job_id}/snapshots"),
     Call("GET /v1/jobs/{job_id}/snapshots", ids={"job_id": "{diverged}"}),
     Call("GET /v1/jobs/{job_id}/snapshots/{snapshot}/weights"),
@@ -183,7 +188,7 @@ def worker_of(service: Service) -> str:
 
 def stored(service: Service) -> dict[str, str]:
     """What the calls need, and its ids."""
-    job = service.trained(iris_job() | {"history": {"layers": True}})
+    job = service.trained(iris_job() | {"history": {"layers": True, "batches": True}})
     diverged = service.trained(diverging())
     files = {"file": (io.BytesIO(b"a,b\n1,2.5\n"), "x.csv")}
     dataset = service.client.post("/v1/datasets", data=files).get_json()

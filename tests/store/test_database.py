@@ -176,7 +176,7 @@ def plan(database: Database, query: str) -> str:
         (
             "SELECT payload FROM history_chunk WHERE job_id = 'j' AND first_epoch <= 9 "
             "ORDER BY first_epoch",
-            "pk_history_chunk|sqlite_autoindex_history_chunk",
+            "pk_history_chunk|sqlite_autoindex_history_chunk|ix_history_chunk_rows",
         ),
     ],
 )

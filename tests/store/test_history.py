@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, func, select
 
 from backpropd.spec.faults import Invalid
-from backpropd.store import history, leases
+from backpropd.store import history, history_points, leases
 from backpropd.store.chunks import pack, unpack
 from backpropd.store.database import Database
 from backpropd.store.history import Series
@@ -101,7 +101,7 @@ def test_what_is_written_in_pieces_is_read_as_a_whole(database: Database, lease:
         start += size
     series = read(database, lease, "accuracy", "loss")
 
-    assert (np.arange(1, 10_001) == series.epoch).all()
+    assert (np.arange(1, 10_001) == series.at).all()
     assert loss.tobytes() == series.columns["loss"].tobytes()
     assert accuracy.tobytes() == series.columns["accuracy"].tobytes()
 
@@ -133,7 +133,7 @@ def test_however_it_is_flushed_the_history_is_the_same(database: Database, data:
     epochs = np.arange(1, total + 1)
     places = {(size, b) for size in SIZES for b in range(-(-total // size))}
 
-    assert epochs.tolist() == series.epoch.tolist()
+    assert epochs.tolist() == series.at.tolist()
     assert curve.tobytes() == series.columns["loss"].tobytes()
     assert places == {(row.size, row.bucket) for row in buckets}
     for row in buckets:
@@ -144,14 +144,14 @@ def test_however_it_is_flushed_the_history_is_the_same(database: Database, data:
 
 
 def facts(row: HistoryBucketRow | MetricSummaryRow) -> tuple[Any, ...]:
-    return (row.count, row.min, row.min_epoch, row.max, row.max_epoch)
+    return (row.count, row.min, row.min_at, row.max, row.max_at)
 
 
 def test_a_range_is_exactly_that(database: Database, lease: Lease) -> None:
     write(database, lease, np.arange(1, 9001), loss=wave(9000))
     series = read(database, lease, "loss", first=4090, last=4100)
 
-    assert list(range(4090, 4101)) == series.epoch.tolist()
+    assert list(range(4090, 4101)) == series.at.tolist()
     assert wave(9000)[4089:4100].tobytes() == series.columns["loss"].tobytes()
 
 
@@ -167,7 +167,7 @@ def test_every_third_epoch_and_the_last(database: Database, lease: Lease) -> Non
     with database.read() as session:
         counted = history.count(session, lease.job_id, first=2, last=10)
 
-    assert [1, 4, 7, 10, 11] == read(database, lease, "loss").epoch.tolist()
+    assert [1, 4, 7, 10, 11] == read(database, lease, "loss").at.tolist()
     assert counted == 3
 
 
@@ -178,7 +178,7 @@ def test_rows_written_before_are_compared_and_not_written_again(
 
     assert write(database, lease, range(3, 8), loss=[3, 4, np.nan, 6, 7]) == []
     assert write(database, lease, range(1, 3), loss=[1, 2.5]) == [2]
-    assert [1, 2, 3, 4, 5, 6, 7] == read(database, lease, "loss").epoch.tolist()
+    assert [1, 2, 3, 4, 5, 6, 7] == read(database, lease, "loss").at.tolist()
     assert read(database, lease, "loss").columns["loss"][1] == 2
 
 
@@ -191,7 +191,7 @@ def test_rows_computed_again_that_were_never_written_differ(
     write(database, lease, [1, 4, 7], loss=[1, 2, 3])
 
     assert write(database, lease, [5, 6], loss=[8, 9]) == [5, 6]
-    assert [1, 4, 7] == read(database, lease, "loss").epoch.tolist()
+    assert [1, 4, 7] == read(database, lease, "loss").at.tolist()
 
 
 def test_the_summary_says_what_the_curve_says(database: Database, lease: Lease) -> None:
@@ -204,7 +204,7 @@ def test_the_summary_says_what_the_curve_says(database: Database, lease: Lease) 
         row = session.scalars(select(MetricSummaryRow)).one()
 
     assert (None, curve[-1], 5000, 2) == (row.first, row.last, row.count, row.nan_count)
-    assert (-99.0, 2501, 99.0, 1667) == (row.min, row.min_epoch, row.max, row.max_epoch)
+    assert (-99.0, 2501, 99.0, 1667) == (row.min, row.min_at, row.max, row.max_at)
 
 
 def test_infinities_are_extremes_in_the_pyramid(database: Database, lease: Lease) -> None:
@@ -218,7 +218,7 @@ def test_infinities_are_extremes_in_the_pyramid(database: Database, lease: Lease
             )
         ).one()
 
-    assert (-np.inf, 6, np.inf, 4) == (row.min, row.min_epoch, row.max, row.max_epoch)
+    assert (-np.inf, 6, np.inf, 4) == (row.min, row.min_at, row.max, row.max_at)
 
 
 def twin_extremes(curve: Any, epochs: Any, first: int, last: int) -> set[int]:
@@ -247,16 +247,16 @@ def test_minmax_keeps_ends_and_extremes_and_every_value_exact(
         for metrics in (("loss",), ("loss", "other")):
             series = read(database, lease, *metrics, first=first, last=last, points=points)
             again = read(database, lease, *metrics, first=first, last=last, points=points)
-            index = series.epoch - 1
+            index = series.at - 1
 
-            assert len(series.epoch) <= points
+            assert len(series.at) <= points
             assert series.total == inner_last - first + 1
-            assert (np.diff(series.epoch) > 0).all()
-            assert (series.epoch == again.epoch).all()
+            assert (np.diff(series.at) > 0).all()
+            assert (series.at == again.at).all()
             for metric, curve in zip(metrics, (loss, other), strict=False):
                 assert curve[index].tobytes() == series.columns[metric].tobytes()
                 must = twin_extremes(curve, np.arange(1, rows + 1), first, inner_last)
-                assert must <= set(series.epoch.tolist())
+                assert must <= set(series.at.tolist())
 
 
 @given(
@@ -298,9 +298,9 @@ def test_the_pyramid_keeps_the_extremes_of_every_bucket(
         span = min(last, int(epochs[-1])) - first + 1
         must = slow_pyramid(epochs[inside], curve[inside], points, span)
 
-        assert must == series.epoch.tolist()
+        assert must == series.at.tolist()
         assert len(must) <= points
-        where = (series.epoch - 1) // stride
+        where = (series.at - 1) // stride
         assert curve[where].tobytes() == series.columns["loss"].tobytes()
 
 
@@ -327,8 +327,8 @@ def test_what_a_column_of_sql_can_hold_is_exact(database: Database, lease: Lease
     write(database, lease, np.arange(1, 40_001), loss=curve)
     series = read(database, lease, "loss", points=40)
 
-    assert {5001, 10_001, 15_001, 20_001, 25_001} <= set(series.epoch.tolist())
-    assert curve[series.epoch - 1].tobytes() == series.columns["loss"].tobytes()
+    assert {5001, 10_001, 15_001, 20_001, 25_001} <= set(series.at.tolist())
+    assert curve[series.at - 1].tobytes() == series.columns["loss"].tobytes()
 
 
 def test_the_pyramid_and_the_rows_choose_alike(database: Database, lease: Lease) -> None:
@@ -340,19 +340,23 @@ def test_the_pyramid_and_the_rows_choose_alike(database: Database, lease: Lease)
     whole = read(database, lease, "loss", points=50)
     with database.write() as session:
         session.execute(
-            delete(HistoryChunkRow).where(
-                HistoryChunkRow.first_epoch > 1, HistoryChunkRow.last_epoch < 98_000
-            )
+            delete(HistoryChunkRow).where(HistoryChunkRow.first > 1, HistoryChunkRow.last < 98_000)
         )
         chunks = session.scalar(select(func.count()).select_from(HistoryChunkRow))
-        sparse = history._minmax_from_pyramid(  # the count of rows is not what it was
-            session, lease.job_id, metrics=["loss"], first=1, last=100_000, points=50
+        sparse = history_points._minmax_from_pyramid(  # the count of rows is not what it was
+            session,
+            lease.job_id,
+            metrics=["loss"],
+            first=1,
+            last=100_000,
+            points=50,
+            end=100_000,
         )
 
     assert chunks is not None
     assert chunks < 25
-    assert (whole.epoch == sparse.epoch).all()
-    assert {33_334, 50_001} <= set(sparse.epoch.tolist())
+    assert (whole.at == sparse.at).all()
+    assert {33_334, 50_001} <= set(sparse.at.tolist())
 
 
 def test_mean_is_the_mean_of_each_bucket(database: Database, lease: Lease) -> None:
@@ -360,7 +364,7 @@ def test_mean_is_the_mean_of_each_bucket(database: Database, lease: Lease) -> No
     write(database, lease, np.arange(1, 1001), loss=curve)
     series = read(database, lease, "loss", points=10, method="mean")
 
-    assert list(range(1, 1001, 100)) == series.epoch.tolist()
+    assert list(range(1, 1001, 100)) == series.at.tolist()
     assert curve.reshape(10, 100).mean(axis=1) == pytest.approx(series.columns["loss"])
 
 
@@ -372,7 +376,7 @@ def test_a_mean_leaves_out_what_is_no_number(database: Database, lease: Lease) -
     write(database, lease, range(1, 41), loss=curve)
     series = read(database, lease, "loss", points=4, method="mean")
 
-    assert [1, 11, 21, 31] == series.epoch.tolist()
+    assert [1, 11, 21, 31] == series.at.tolist()
     np.testing.assert_array_equal([42 / 8, np.nan, np.inf, np.nan], series.columns["loss"])
 
 
@@ -434,10 +438,10 @@ def test_lttb_of_two_metrics_keeps_to_the_points(
     write(database, lease, range(1, 501), loss=loss, other=other)
     series = read(database, lease, "loss", "other", points=points, method="lttb")
 
-    assert len(series.epoch) <= points
-    assert (1, 500) == (series.epoch[0], series.epoch[-1])
-    assert loss[series.epoch - 1].tobytes() == series.columns["loss"].tobytes()
-    assert other[series.epoch - 1].tobytes() == series.columns["other"].tobytes()
+    assert len(series.at) <= points
+    assert (1, 500) == (series.at[0], series.at[-1])
+    assert loss[series.at - 1].tobytes() == series.columns["loss"].tobytes()
+    assert other[series.at - 1].tobytes() == series.columns["other"].tobytes()
 
 
 def test_an_unknown_metric_is_named_with_the_closest_one(database: Database, lease: Lease) -> None:
@@ -457,5 +461,5 @@ def test_too_few_points_are_refused(database: Database, lease: Lease) -> None:
 
 
 def test_a_job_without_history_has_an_empty_one(database: Database, lease: Lease) -> None:
-    assert len(read(database, lease, "loss").epoch) == 0
-    assert len(read(database, lease, "loss", points=10).epoch) == 0
+    assert len(read(database, lease, "loss").at) == 0
+    assert len(read(database, lease, "loss", points=10).at) == 0

@@ -178,8 +178,8 @@ def test_numbers_that_come_out_otherwise_the_second_time_are_an_event(database: 
     kill_after(database, 6)
     damage(database, job_id, newest=2)
     with database.write() as session:
-        chunk = session.query(HistoryChunkRow).filter_by(job_id=job_id, first_epoch=3).one()
-        other = session.query(HistoryChunkRow).filter_by(job_id=job_id, first_epoch=5).one()
+        chunk = session.query(HistoryChunkRow).filter_by(job_id=job_id, first=3).one()
+        other = session.query(HistoryChunkRow).filter_by(job_id=job_id, first=5).one()
         chunk.payload = other.payload
     rescue(database, job_id)
     runner(database).run(*claim(database))

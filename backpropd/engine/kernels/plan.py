@@ -144,6 +144,8 @@ def uncovered(training: Training) -> Iterator[str]:
         yield "the layerwise update order"
     if training.statistics:
         yield "statistics of every layer"
+    if training.batch_losses:
+        yield "the loss of every batch"
     if network.input_noise:
         yield "noise of inputs"
     for layer in network.layers:

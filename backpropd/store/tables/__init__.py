@@ -3,7 +3,13 @@
 from backpropd.store.tables.audit import AuditRow
 from backpropd.store.tables.base import Base
 from backpropd.store.tables.dataset import DatasetContentRow, DatasetRow
-from backpropd.store.tables.history import HistoryBucketRow, HistoryChunkRow, MetricSummaryRow
+from backpropd.store.tables.history import (
+    BatchBucketRow,
+    BatchChunkRow,
+    HistoryBucketRow,
+    HistoryChunkRow,
+    MetricSummaryRow,
+)
 from backpropd.store.tables.idempotency import IdempotencyRow
 from backpropd.store.tables.job import JobDependencyRow, JobEventRow, JobRow, JobTagRow
 from backpropd.store.tables.key import ApiKeyRow
@@ -18,6 +24,8 @@ __all__ = [
     "ApiKeyRow",
     "AuditRow",
     "Base",
+    "BatchBucketRow",
+    "BatchChunkRow",
     "DatasetContentRow",
     "DatasetRow",
     "HistoryBucketRow",

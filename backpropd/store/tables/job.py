@@ -62,6 +62,7 @@ class JobRow(Owned, Base):
 
     epoch: Mapped[int]
     epochs: Mapped[int]
+    updates_per_epoch: Mapped[int | None]  # NULL until a worker has begun it
     run_seconds: Mapped[float]  # over all attempts
     samples_per_second: Mapped[float | None]
     stop_reason: Mapped[str | None]
