@@ -1,6 +1,6 @@
 # Everything a person does here. `make` alone lists it. Needs Python 3.11 or newer, pip and make.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format up chaos bench clean
+.PHONY: help setup demo test check format up chaos bench bench-service clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,7 +15,7 @@ BENCH ?=
 CHAOS ?=
 
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 setup: $(READY) ## create the virtual environment and install everything into it
 
@@ -56,5 +56,15 @@ chaos: $(READY) ## kill everything a thousand times on both databases, and write
 bench: $(READY) ## race everybody, and write the figures of README.md and docs/reference/bench.md
 	$(BIN)/python -m bench $(BENCH)
 
+BENCH_SERVICE ?=
+
+bench-service: $(READY) .venv-bench-service/.ready ## measure the service over HTTP beside MLflow and FastTrackML
+	$(BIN)/python -m bench.service $(BENCH_SERVICE)
+
+.venv-bench-service/.ready: Makefile
+	$(PYTHON) -m venv .venv-bench-service
+	.venv-bench-service/bin/pip install --quiet 'mlflow>=3,<4' 'fasttrackml>=0.5'
+	@touch $@
+
 clean: ## remove the virtual environment and every cache
-	rm -rf $(VENV) .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+	rm -rf $(VENV) .venv-bench-service .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

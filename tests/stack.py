@@ -36,6 +36,7 @@ class Stack:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line.startswith("ready http://"), line
+        self.data = data
         self.address = line.split()[1]
         self.client = Client(self.address)
 

@@ -106,7 +106,7 @@ def _unended(job: JobRow) -> Iterator[str]:
 
 def _epochs_wrong(session: Session, job: JobRow) -> int:
     """How many of the epochs 1..N are not there, or not once."""
-    there = rows(session, job.id, metrics=[], first=1, last=10**9).epoch
+    there = rows(session, job.id, metrics=[], first=1, last=10**9).at
     counts = np.bincount(there, minlength=job.epoch + 1)
     expected = np.ones(job.epoch + 1, np.int64)
     expected[0] = 0

@@ -52,12 +52,12 @@ def result_of(session: Session, job: JobRow) -> Result:
     """What this job has left."""
     metrics = history.metrics_of(session, job.id)
     rows = history.rows(session, job.id, metrics=metrics, first=1, last=10**9)
-    digest = hashlib.sha256(rows.epoch.tobytes())
+    digest = hashlib.sha256(rows.at.tobytes())
     for name, values in sorted(rows.columns.items()):
         digest.update(name.encode() + values.tobytes())
     kept = snapshots.all_of(session, job.id)
     found = sorted((row.epoch, row.kind, row.sha256) for row in kept)
-    return Result(len(rows.epoch), digest.hexdigest(), tuple(found), str(job.final))
+    return Result(len(rows.at), digest.hexdigest(), tuple(found), str(job.final))
 
 
 @cache

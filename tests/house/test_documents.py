@@ -47,7 +47,8 @@ EXECUTED = [each for each in DOCUMENTS if each not in APART and blocks_of(each)]
 def test_every_block_does_what_the_document_says(
     document: Path, stack: Stack, tmp_path: Path
 ) -> None:
-    with Reader(tmp_path, stack.address) as reader:
+    data = {"backpropd-data": str(stack.data)}
+    with Reader(tmp_path, stack.address, data) as reader:
         reader.follow(blocks_of(document))
 
 

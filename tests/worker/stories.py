@@ -96,7 +96,7 @@ def assert_same_result(database: Database, job_id: str, undisturbed: str) -> Non
     """History, snapshots and final weights are, to the last bit, those of the undisturbed run."""
     assert find(database, job_id).status == "succeeded"
     mine, other = rows(database, job_id), rows(database, undisturbed)
-    np.testing.assert_array_equal(mine.epoch, other.epoch)
+    np.testing.assert_array_equal(mine.at, other.at)
     assert list(mine.columns) == list(other.columns)
     for name, values in other.columns.items():
         np.testing.assert_array_equal(mine.columns[name], values, err_msg=name)

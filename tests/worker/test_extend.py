@@ -59,7 +59,7 @@ def test_an_extended_job_is_the_longer_job(database: Database, name: str) -> Non
     assert ("succeeded", "epochs", 24) == (again.status, again.stop_reason, again.epoch)
     assert weights(database, whole.id).tobytes() == weights(database, again.id).tobytes()
     expected, found = rows(database, whole.id), rows(database, again.id)
-    np.testing.assert_array_equal(expected.epoch, found.epoch)
+    np.testing.assert_array_equal(expected.at, found.at)
     for metric, values in expected.columns.items():
         np.testing.assert_array_equal(values, found.columns[metric])
     assert kept(database, whole.id) == kept(database, again.id)
@@ -73,7 +73,7 @@ def test_the_parent_stays_as_it_was(database: Database) -> None:
     extended(database, begun, 5)
 
     assert before == (weights(database, begun.id).tobytes(), kept(database, begun.id))
-    assert len(rows(database, begun.id).epoch) == 10
+    assert len(rows(database, begun.id).at) == 10
 
 
 def test_a_strict_job_does_not_go_on_elsewhere(database: Database) -> None:

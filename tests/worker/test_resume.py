@@ -139,7 +139,7 @@ def test_an_old_lease_is_fenced_off_before_anything_is_written(database: Databas
         recorder.take(block)
 
     assert before == find(database, job_id).beat
-    assert 0 == len(rows(database, job_id).epoch)
+    assert 0 == len(rows(database, job_id).at)
     assert [] == checkpoint_epochs(database, job_id)
 
 
@@ -189,7 +189,7 @@ def test_numbers_that_come_out_otherwise_the_second_time_are_an_event(database: 
     [found] = [event for event in happened if event.kind == "nondeterminism"]
     assert {"epochs": [3]} == found.detail
     assert "succeeded" == find(database, job_id).status
-    assert list(range(1, 11)) == rows(database, job_id).epoch.tolist()
+    assert list(range(1, 11)) == rows(database, job_id).at.tolist()
 
 
 def test_weights_that_come_out_otherwise_the_second_time_are_an_event(database: Database) -> None:

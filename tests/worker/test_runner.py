@@ -34,7 +34,7 @@ def test_mazurs_errors_come_out_of_the_store(
     series = rows(database, job.id)
 
     assert ("succeeded", "epochs", 10_000) == (job.status, job.stop_reason, job.epoch)
-    np.testing.assert_array_equal(np.arange(1, 10_001), series.epoch)
+    np.testing.assert_array_equal(np.arange(1, 10_001), series.at)
     for updates in (0, 1, 2, 9_999):
         expected = mazur[order][str(updates)]["error"]
         assert expected == pytest.approx(series.columns["loss"][updates], rel=1e-12)
@@ -100,7 +100,7 @@ def test_a_history_of_every_tenth_epoch_has_the_last_one_too(
 ) -> None:
     job = run(database, mazur_job(epochs=epochs) | {"history": {"every": 10}})
 
-    assert last == rows(database, job.id).epoch[-2:].tolist()
+    assert last == rows(database, job.id).at[-2:].tolist()
 
 
 def test_a_small_enough_loss_ends_a_job(database: Database) -> None:
@@ -129,7 +129,7 @@ def test_the_limit_of_seconds_ends_a_job(database: Database) -> None:
     assert ("succeeded", "max_seconds") == (job.status, job.stop_reason)
     assert job.run_seconds >= 30
     assert 0 < job.epoch < 10**6
-    assert job.epoch == rows(database, job_id).epoch[-1]
+    assert job.epoch == rows(database, job_id).at[-1]
 
 
 def test_the_limit_of_seconds_counts_over_attempts(database: Database) -> None:
@@ -186,7 +186,7 @@ def test_a_paused_job_goes_on_where_it_stopped_only_when_asked(database: Databas
     assert ("paused", 21) == (paused.status, paused.epoch)
     assert 21 in checkpoint_epochs(database, job_id)
     assert nothing is None
-    assert list(range(1, 22)) == rows(database, job_id).epoch.tolist()
+    assert list(range(1, 22)) == rows(database, job_id).at.tolist()
 
 
 def test_a_cancelled_job_stops_within_a_block(database: Database) -> None:

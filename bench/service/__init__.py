@@ -1,0 +1,1 @@
+"""The service over HTTP, beside MLflow and FastTrackML on the same machine."""
