@@ -137,7 +137,7 @@ class Figures:
 
         def there() -> bool:
             with self.plant.database.read() as session:
-                return history.last_epoch(session, job_id) > 0
+                return history.last_row(session, job_id) > 0
 
         self.plant.wait_until(there, "first epoch", every=0.005)
         self.seconds["first epoch"].append((now() - began).total_seconds())

@@ -166,7 +166,7 @@ def test_a_diverging_job_fails_and_keeps_its_last_finite_weights(database: Datab
     assert job.error is not None
     assert ("diverged", job.epoch + 1) == (job.error["code"], job.error["epoch"])
     assert f"epoch {job.epoch + 1} " in job.error["detail"]
-    assert job.epoch + 1 == series.epoch[-1] < 1000
+    assert job.epoch + 1 == series.at[-1] < 1000
     assert np.isfinite(weights(database, job.id)).all()
     assert np.isfinite(series.columns["loss"][:-2]).all()
 
