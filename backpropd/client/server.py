@@ -43,15 +43,21 @@ class Server(Protocol):
         job_id: str,
         *,
         metrics: Sequence[str] = (),
-        first: int | None = None,
-        last: int | None = None,
+        by: str | None = None,
+        first: float | str | None = None,
+        last: float | str | None = None,
         points: int | None = None,
         method: str | None = None,
     ) -> Json:
         """See `Client`."""
 
     def compare(
-        self, job_ids: Sequence[str], *, metrics: Sequence[str] = ("loss",), points: int = 500
+        self,
+        job_ids: Sequence[str],
+        *,
+        metrics: Sequence[str] = ("loss",),
+        points: int = 500,
+        by: str = "epoch",
     ) -> Json:
         """See `Client`."""
 

@@ -2,7 +2,7 @@
 
 The bytes of all numbers are sorted by their place (all first bytes, then all second ones, ...), so
 that the slowly changing ones stand together, and then compressed with zlib.
-docs/reference/tables.md does it by hand.
+docs/reference/history-tables.md does it by hand.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from sqlalchemy import JSON, Column, DateTime, Float, Integer, LargeBinary, Stri
 
 from backpropd.store.tables import Base
 
-PAGE = (Path(__file__).parents[2] / "docs/reference/tables.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs/reference/history-tables.md").read_text()
 TABLES = [
     name for name in Base.metadata.tables if name.startswith(("history_", "batch_", "metric"))
 ]

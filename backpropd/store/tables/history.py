@@ -1,7 +1,7 @@
 """History: every row exact in chunks, extremes in a pyramid above them, a summary above all.
 
 Epochs and, where a job asked for them, batches are written alike, each in two tables of their own.
-How to read them with a SQL client, and a chunk's payload by hand: docs/reference/tables.md.
+How to read them with a SQL client, and a chunk's payload by hand: docs/reference/history-tables.md.
 """
 
 from __future__ import annotations
