@@ -6,10 +6,11 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, DateTime, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -73,6 +74,13 @@ class Database:
         """Ask for an answer; raises Busy where none comes."""
         with self.read() as session:
             session.execute(text("SELECT 1"))
+
+    def time(self) -> datetime:
+        """The instant by the database's own clock."""
+        with self.read() as session:
+            said = session.scalar(select(func.current_timestamp(type_=DateTime(timezone=True))))
+        assert isinstance(said, datetime)
+        return said if said.tzinfo else said.replace(tzinfo=UTC)
 
     def dispose(self) -> None:
         """Close every connection."""

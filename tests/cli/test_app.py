@@ -18,7 +18,18 @@ from tests.system.apart import free_port
 
 WIDE = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}  # no sentence is broken or coloured
 COMMANDS = [
-    *["api", "cancel", "compare", "datasets", "demo", "export", "jobs", "keys", "migrate"],
+    *[
+        "api",
+        "cancel",
+        "compare",
+        "datasets",
+        "demo",
+        "doctor",
+        "export",
+        "jobs",
+        "keys",
+        "migrate",
+    ],
     *["networks", "parts", "pause", "predict", "reconcile", "resume", "show", "trace", "train"],
     *["up", "watch", "weights", "worker"],
 ]
