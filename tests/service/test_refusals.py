@@ -30,7 +30,7 @@ def post(client: CheckingClient, body: bytes | str, path: str = "/v1/networks") 
 
 
 def test_an_unknown_address_is_not_found(client: CheckingClient) -> None:
-    for path in ("/", "/v1", "/v2/jobs", "/v1/job", "/v1/jobs/", "/v1//jobs", "/v1/jobs/a/b/c/d"):
+    for path in ("/v1", "/v2/jobs", "/v1/job", "/v1/jobs/", "/v1//jobs", "/v1/jobs/a/b/c/d"):
         refused = client.get(path)
         assert (404, "not_found") == (refused.status_code, refused.get_json()["code"])
 
