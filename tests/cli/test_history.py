@@ -18,7 +18,7 @@ from backpropd.client import Client
 from backpropd.settings import Settings
 from backpropd.store.database import Database
 from service.app import create_app
-from tests.client.test_client import SilentBell, serving
+from tests.client.place import SilentBell, serving
 from tests.jobs import Fake, claim, iris_job, runner
 
 JOB: dict[str, Any] = iris_job() | {"history": {"batches": True, "layers": True}}
