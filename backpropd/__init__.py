@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from backpropd.client import Job as Job
     from backpropd.client import Problem as Problem
     from backpropd.client import Unsuccessful as Unsuccessful
+    from backpropd.estimator import BackpropClassifier as BackpropClassifier
+    from backpropd.estimator import BackpropRegressor as BackpropRegressor
 
 _HOMES = {
+    "BackpropClassifier": "backpropd.estimator",
+    "BackpropRegressor": "backpropd.estimator",
     "Client": "backpropd.client",
     "History": "backpropd.client",
     "Job": "backpropd.client",
@@ -23,7 +27,15 @@ _HOMES = {
     "Unsuccessful": "backpropd.client",
 }
 
-__all__ = ["Client", "History", "Job", "Problem", "Unsuccessful"]
+__all__ = [
+    "BackpropClassifier",
+    "BackpropRegressor",
+    "Client",
+    "History",
+    "Job",
+    "Problem",
+    "Unsuccessful",
+]
 
 
 def __getattr__(name: str) -> Any:
