@@ -136,6 +136,11 @@ class Client:
         with path.open("rb") as content:
             return self._upload((path.name, content), definitions.form_fields(options))
 
+    def create_dataset(self, inputs: Any, targets: Any, **options: Any) -> Json:
+        """Store rows (N, I) and (N, O) as a dataset; `options` are its name, task, scaling."""
+        rows = {"inputs": definitions.as_lists(inputs), "targets": definitions.as_lists(targets)}
+        return self._json("POST", "/v1/datasets", json={**rows, **options}, repeatable=True)
+
     def dataset(self, dataset_id: str) -> Json:
         """What a dataset is: its columns, kinds and ranges."""
         return self._json("GET", f"/v1/datasets/{dataset_id}")

@@ -6,7 +6,6 @@ import csv
 import difflib
 import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -104,14 +103,15 @@ def as_csv(X: Any, y: Any) -> tuple[bytes, list[str]]:
     return text.getvalue().encode(), ends
 
 
+def as_lists(rows: Any) -> list[Any]:
+    """Rows of numbers as JSON has them: every number a float, exactly."""
+    listed: list[Any] = np.asarray(rows, np.float64).tolist()
+    return listed
+
+
 def is_name(data: Any) -> bool:
     """Whether a text names a dataset of the server, not a file."""
     return isinstance(data, str) and data.startswith(("ds_", "builtin:"))
-
-
-def file_name(data: Any) -> str:
-    """What an upload is called, by which the server tells its format."""
-    return data.name if isinstance(data, Path) else "data.csv"
 
 
 def _count(columns: int | Sequence[str]) -> int:
