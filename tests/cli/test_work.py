@@ -155,6 +155,23 @@ def test_rows_are_predicted(say: Any, trained: str) -> None:
     assert 2 == len(json.loads(say("predict", trained, *rows, "--json").stdout)["outputs"])
 
 
+def test_the_rows_of_a_file_are_predicted(say: Any, trained: str, tmp_path: Path) -> None:
+    """Columns are found by their names, and others are not looked at."""
+    shown = json.loads(say("predict", trained, IRIS_CSV, "--json").stdout)
+    (tmp_path / "wrong.csv").write_text("a,b\n1,2\n")
+
+    assert 150 == len(shown["classes"])
+    assert "sepal_length" in say("predict", trained, str(tmp_path / "wrong.csv"), code=1).stderr
+
+
+@pytest.mark.parametrize("name", ["iris.onnx", "iris.safetensors", "iris.py", "iris.json"])
+def test_a_files_name_says_its_format(say: Any, trained: str, tmp_path: Path, name: str) -> None:
+    say("export", trained, "-o", str(tmp_path / name))
+
+    assert [name] == [file.name for file in tmp_path.iterdir()]
+    assert (tmp_path / name).stat().st_size > 300
+
+
 def test_a_step_is_traced(say: Any, trained: str, tmp_path: Path, mazur: dict[str, Any]) -> None:
     (tmp_path / "mazur.json").write_text(json.dumps(MAZUR))
     sample = ["--inputs", "0.05,0.10", "--targets", "0.01,0.99"]

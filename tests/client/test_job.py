@@ -207,6 +207,12 @@ def test_weights_and_predictions_come_as_arrays(job: Job, tmp_path: Path) -> Non
         )
 
 
+def test_a_job_is_evaluated_on_other_data(job: Job) -> None:
+    found = job.evaluate("builtin:iris")
+
+    assert (150, 3) == (found["rows"], len(found["matrix"]))
+
+
 def test_an_export_that_is_refused_leaves_no_file(job: Job, tmp_path: Path) -> None:
     with pytest.raises(Problem, match="no name 'foo'"):
         job.export(tmp_path / "iris.foo", "foo")
