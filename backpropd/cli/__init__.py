@@ -4,6 +4,7 @@ from backpropd.cli import (  # noqa: F401 - each registers its commands
     backup,
     definitions,
     demo,
+    doctor,
     history,
     jobs,
     keys,

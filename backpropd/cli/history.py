@@ -13,7 +13,7 @@ from typing import Annotated
 import httpx
 import typer
 
-from backpropd.cli.app import app, refuse
+from backpropd.cli.app import UNREACHABLE, app, refuse
 from backpropd.client import Client, Problem
 
 
@@ -60,7 +60,10 @@ def history(
         str | None, typer.Option(help="How rows are chosen: minmax, lttb or mean.")
     ] = None,
     address: Annotated[
-        str, typer.Option(envvar="BACKPROPD_ADDRESS", help="The server's address.")
+        str,
+        typer.Option(
+            "--server", "--address", envvar="BACKPROPD_SERVER", help="The server's address."
+        ),
     ] = "http://127.0.0.1:8000",
 ) -> None:
     """Write every epoch of a job to a file, or to standard output."""
@@ -83,7 +86,7 @@ def history(
         except Problem as problem:
             refuse("; ".join(each["detail"] for each in problem.errors) or str(problem))
         except httpx.HTTPError as error:
-            refuse(f"{address} does not answer, or broke off: {error}")
+            refuse(f"{address} does not answer, or broke off: {error}", code=UNREACHABLE)
         except OSError as error:
             refuse(f"{output or 'standard output'}: {error.strerror}")
 

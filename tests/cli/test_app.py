@@ -18,20 +18,9 @@ from tests.system.apart import free_port
 
 WIDE = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}  # no sentence is broken or coloured
 COMMANDS = [
-    *[
-        "api",
-        "cancel",
-        "compare",
-        "datasets",
-        "demo",
-        "doctor",
-        "export",
-        "jobs",
-        "keys",
-        "migrate",
-    ],
-    *["networks", "parts", "pause", "predict", "reconcile", "resume", "show", "trace", "train"],
-    *["up", "watch", "weights", "worker"],
+    *["api", "backup", "cancel", "compare", "datasets", "demo", "doctor", "export", "history"],
+    *["jobs", "keys", "migrate", "networks", "parts", "pause", "predict", "reconcile", "restore"],
+    *["resume", "show", "trace", "train", "up", "watch", "weights", "worker"],
 ]
 PROCESSES = ["api", "worker", "reconcile", "migrate"]
 

@@ -93,7 +93,7 @@ def test_a_refusal_is_told_and_leaves_no_file(
 def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
     answer = said(("http://127.0.0.1:1", "job_1"), "--output", str(tmp_path / "rows.csv"))
 
-    assert 1 == answer.exit_code
+    assert 3 == answer.exit_code
     assert "http://127.0.0.1:1 does not answer" in answer.stderr
 
 
