@@ -20,6 +20,8 @@ from backpropd.store.database import Database
 from backpropd.store.dependencies import waiting_on
 from backpropd.store.lifecycle import ENDED
 from backpropd.store.tables import (
+    BatchBucketRow,
+    BatchChunkRow,
     HistoryBucketRow,
     HistoryChunkRow,
     JobRow,
@@ -154,8 +156,8 @@ def _delete(session: Session, job: JobRow) -> bool:
 
 
 def _shed_history(session: Session, job: JobRow) -> bool:
-    """Delete the rows of every epoch; the summary of each metric stays, for searches."""
-    for rows in (HistoryBucketRow, HistoryChunkRow):
+    """Delete the rows of every epoch and batch; each metric's summary stays, for searches."""
+    for rows in (HistoryBucketRow, HistoryChunkRow, BatchBucketRow, BatchChunkRow):
         session.execute(delete(rows).where(rows.job_id == job.id))
     return _note(session, job, "its history was deleted, as retention says")
 

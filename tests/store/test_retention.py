@@ -74,7 +74,7 @@ def test_parts_go_and_the_rest_stays(database: Database) -> None:
     assert 2 == expire(database, policy)
     assert {"final", "checkpoint"} == kinds(database, job_id)
     with database.read() as session:
-        assert 0 == history.last_epoch(session, job_id)
+        assert 0 == history.last_row(session, job_id)
         assert history.summaries(session, [job_id])[job_id]
         told = [e.reason for e in events.after(session, job_id, 0, 100) if e.kind == "expired"]
     assert ["history", "snapshots"] == [word for each in told for word in each.split() if word in
