@@ -32,6 +32,7 @@ from backpropd.engine import (
     fit,
 )
 from backpropd.engine.kernels import KERNELS, Choice, choose
+from backpropd.engine.training import go_on
 from tests.engine.networks import begin, data_of, layer, mazur_network, network_of, training_of
 
 RNG = np.random.default_rng(7)
@@ -401,7 +402,7 @@ def _resumed(training: Training, choice: Choice, updates: int) -> tuple[Training
     state, pieces = begin(training, theta_of(training)), []
     for _ in count():
         course = choice.course(training, data(), state)
-        course.go_on()
+        go_on(training, state)
         course.updates_a_call = updates  # type: ignore[attr-defined] # of compiled ones alone
         asked = _after(updates) if choice.kernel == "blas" else lambda: True
         columns, _ = course.stretch(asked, None)
