@@ -11,6 +11,8 @@ READY := $(VENV)/.ready
 TEST_PROCESSES ?= 2
 # What `make bench` is told, say: make bench BENCH='--only mazur,digits'
 BENCH ?=
+# What `make bench-service` is told, say: make bench-service BENCH_SERVICE='--parts sqlite'
+BENCH_SERVICE ?=
 # What `make chaos` is told, say: make chaos CHAOS='--kills 100 --zombies 20'
 CHAOS ?=
 
@@ -35,13 +37,14 @@ test: $(READY) ## the whole test suite, on real SQLite, PostgreSQL and Redis
 	$(BIN)/python -m tests.web.browser
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup
 
-check: $(READY) ## format, lint, types, import contracts, documents
+check: $(READY) ## format, lint, types, import contracts, laws of the house
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
-	$(BIN)/python -m pytest -q tests/house
+	@# The blocks of the documents run in `make test`, beside the rest.
+	$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) -m 'not system' tests/house
 
 format: $(READY) ## put every file into the project's form
 	$(BIN)/ruff format .
@@ -55,8 +58,6 @@ chaos: $(READY) ## kill everything a thousand times on both databases, and write
 
 bench: $(READY) ## race everybody, and write the figures of README.md and docs/reference/bench.md
 	$(BIN)/python -m bench $(BENCH)
-
-BENCH_SERVICE ?=
 
 bench-service: $(READY) .venv-bench-service/.ready ## measure the service over HTTP beside MLflow and FastTrackML
 	$(BIN)/python -m bench.service $(BENCH_SERVICE)
