@@ -65,7 +65,7 @@ def test_a_job_is_submitted_by_the_form_watched_paused_and_resumed(
 
     made = stack.client.job(job)
     assert (7, 3) == tuple(layer["units"] for layer in made["network"]["layers"])
-    assert {"fraction": 0.2} == made["training"]["validation"]
+    assert 0.2 == made["training"]["validation"]["fraction"]
     assert 0.05 == made["training"]["optimizer"]["learning_rate"]
 
 

@@ -39,11 +39,12 @@ function Frame() {
   const address = useAddress();
   const shown = usePage(address);
   const path = address.split("?")[0];
-  const first = useRef(true);
+  const landed = useRef(path);
+  const moved = useRef(false);
   useEffect(() => {
     if (!shown) return;
-    if (!first.current) document.getElementById("main").focus(); // a screen reader goes along
-    first.current = false;
+    moved.current ||= path !== landed.current; // also before the first page was there
+    if (moved.current) document.getElementById("main").focus(); // a screen reader goes along
   }, [shown?.path]);
   // A page that is about to be left is not told of the query of the next one.
   const ofPage = shown?.path === path ? address : shown?.address;
