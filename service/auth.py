@@ -70,6 +70,7 @@ class KnownKeys:
         principal = Principal(row.tenant_id, row.id, allowed, row.expires_at)
         with self._lock:
             self._principals[sha256] = principal
+        self._needed = True  # there is one
         return principal
 
     def needed(self) -> bool:
