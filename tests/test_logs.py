@@ -20,6 +20,7 @@ def root() -> Iterator[logging.Logger]:
     """The root logger, put back afterwards as it was."""
     root = logging.getLogger()
     kept, level = root.handlers[:], root.level
+    logs.unbind()  # what a request of another test bound
     yield root
     root.handlers[:] = kept
     root.setLevel(level)
