@@ -186,8 +186,6 @@ def test_workers_that_are_told_to_drop_everything_lose_nothing(plant: Plant, run
         holders.append(plant.client.attempts(job_id)[0]["worker"])
 
     assert 3 == len(set(holders))
-    # A job may have ended before its worker heard the signal, but not all of them.
-    assert any(attempts(run, job_id) > 1 for job_id in run.accepted)
 
 
 @SQLITE

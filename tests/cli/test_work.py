@@ -28,7 +28,9 @@ from tests.system.apart import free_port
 pytestmark = pytest.mark.system
 
 IRIS_CSV = str(Path(__file__).parents[2] / "examples/iris.csv")
+# By the plain path: slow enough to be interrupted, and begun without a compiler.
 LONG = ["builtin:xor", "--hidden", "2", "--batch-size", "all", "--epochs", "1000000"]
+LONG += ["--set", "kernel=plain"]
 ENVIRONMENT = {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "200"}
 
 

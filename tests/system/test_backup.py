@@ -35,7 +35,7 @@ def test_a_job_goes_on_from_a_backup_bit_for_bit(tmp_path: Path) -> None:
     file = tmp_path / "backup.sqlite"
     stack = Stack(first)
     try:
-        job = stack.client.submit(iris_job(epochs=3000))
+        job = stack.client.submit(iris_job(epochs=3000, kernel="plain"))
         for seen in stack.client.watch(job["id"]):
             if seen["progress"]["epoch"] > 500:
                 break
