@@ -188,6 +188,23 @@ def test_workers_that_are_told_to_drop_everything_lose_nothing(plant: Plant, run
     assert 3 == len(set(holders))
 
 
+@POSTGRESQL
+def test_a_job_goes_on_when_its_worker_was_told_to_drop_everything(plant: Plant, run: Run) -> None:
+    """One that no worker can end before it hears SIGQUIT."""
+    long = run.submit_endless()
+    run.under_way(long, epoch=1)
+    root = plant.root(busy(plant)[0])
+    assert root is not None
+    root.send_signal(signal.SIGQUIT)
+    plant.wait_until(lambda: attempts(run, long) > 1, "another attempt")
+    run.under_way(long, epoch=run.job(long)["progress"]["epoch"] + 1)
+    there = run.job(long)
+    plant.client.cancel(long)
+    run.settle()
+
+    assert ("running", 2) == (there["status"], there["attempt"])
+
+
 @SQLITE
 def test_short_jobs_pass_a_long_one(plant: Plant, run: Run) -> None:
     """Nothing that waits is bound to the worker that is busy."""
