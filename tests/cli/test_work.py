@@ -266,12 +266,11 @@ def test_a_job_that_fails_has_the_status_of_failure(say: Any, tmp_path: Path) ->
     assert "not finite" in result.stdout
 
 
-@pytest.mark.parametrize(("answer", "status"), [(b"d\n", "running"), (b"c\n", "cancelled")])
-def test_ctrl_c_asks_whether_to_leave_or_to_cancel(
-    stack: Stack, answer: bytes, status: str
-) -> None:
-    """On a terminal, where somebody is there to answer."""
-    terminal, end = pty.openpty()
+def watching(stack: Stack, *, stdin: int, stdout: int | None) -> subprocess.Popen[bytes]:
+    """The command that trains and watches, which hears Ctrl-C whoever started these tests.
+
+    Who runs them in the background of a script lets them ignore it, and their children with them.
+    """
     command = [
         sys.executable,
         "-m",
@@ -282,10 +281,23 @@ def test_ctrl_c_asks_whether_to_leave_or_to_cancel(
         "0",
         "--watch",
     ]
-    environment = os.environ | ENVIRONMENT | {"BACKPROPD_SERVER": stack.address}
-    process = subprocess.Popen(
-        command, stdin=end, stdout=end, stderr=subprocess.PIPE, env=environment
+    return subprocess.Popen(
+        command,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        env=os.environ | ENVIRONMENT | {"BACKPROPD_SERVER": stack.address},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no lock is held
     )
+
+
+@pytest.mark.parametrize(("answer", "status"), [(b"d\n", "running"), (b"c\n", "cancelled")])
+def test_ctrl_c_asks_whether_to_leave_or_to_cancel(
+    stack: Stack, answer: bytes, status: str
+) -> None:
+    """On a terminal, where somebody is there to answer."""
+    terminal, end = pty.openpty()
+    process = watching(stack, stdin=end, stdout=end)
     newest = _running(stack)
     process.send_signal(signal.SIGINT)
     time.sleep(1)  # it asks
@@ -302,20 +314,7 @@ def test_ctrl_c_asks_whether_to_leave_or_to_cancel(
 
 
 def test_without_a_terminal_ctrl_c_leaves_the_job_alone(stack: Stack) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "backpropd.cli",
-        "train",
-        *LONG,
-        "--validation",
-        "0",
-        "--watch",
-    ]
-    environment = os.environ | ENVIRONMENT | {"BACKPROPD_SERVER": stack.address}
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
-    )
+    process = watching(stack, stdin=subprocess.DEVNULL, stdout=None)
     newest = _running(stack)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=30)
