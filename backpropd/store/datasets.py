@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backpropd.spec.canonical import new_id
 from backpropd.spec.search import Key, Node
 from backpropd.store.clock import now
-from backpropd.store.errors import Busy, InUse, NotFound
+from backpropd.store.errors import InUse, NotFound
 from backpropd.store.ids import is_possible
 from backpropd.store.listing import NEWEST_FIRST, search_page
 from backpropd.store.networks import MOST_JOBS_NAMED
+from backpropd.store.once import added
 from backpropd.store.paging import Page
 from backpropd.store.searchable import DATASETS
 from backpropd.store.tables import DatasetContentRow, DatasetRow, JobRow
@@ -65,17 +65,9 @@ def keep(
         size=len(content),
         created_at=now(),
     )
-    try:
-        with session.begin_nested():
-            session.add(row)
-    except IntegrityError:
-        # PostgreSQL lets two requests find nothing at once; the second to write waits for the
-        # first and is refused by the unique constraint: then the dataset is there, unless it was
-        # deleted since.
-        known = session.scalar(same)
-        if known is None:
-            raise Busy from None
-        return known, False
+    kept = added(session, row, same)
+    if kept is not row:
+        return kept, False
     session.add(DatasetContentRow(tenant_id=tenant_id, dataset_id=row.id, content=content))
     session.flush()
     return row, True

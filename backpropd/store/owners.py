@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backpropd.spec.canonical import new_id
 from backpropd.store.clock import now
+from backpropd.store.once import added
 from backpropd.store.tables import TenantRow
 from backpropd.store.tables.tenant import MAX_RUNNING
 
@@ -21,12 +21,7 @@ def named(session: Session, name: str) -> TenantRow:
     if row is not None:
         return row
     row = TenantRow(id=new_id("ten"), name=name, max_running=MAX_RUNNING, created_at=now())
-    try:
-        with session.begin_nested():
-            session.add(row)
-    except IntegrityError:  # somebody made the same owner at the same time
-        return session.scalars(query).one()
-    return row
+    return added(session, row, query)
 
 
 def names(session: Session, tenant_ids: Iterable[str]) -> dict[str, str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from backpropd.spec.canonical import new_id, sha256_hex
 from backpropd.store.clock import now
-from backpropd.store.errors import Busy, Corrupt, NotFound
+from backpropd.store.errors import Corrupt, NotFound
 from backpropd.store.ids import is_possible
+from backpropd.store.once import added
 from backpropd.store.paging import Page, page
 from backpropd.store.tables import WeightsContentRow, WeightsRow
 
@@ -34,14 +34,9 @@ def keep(
         size=len(content),
         created_at=now(),
     )
-    try:
-        with session.begin_nested():
-            session.add(row)
-    except IntegrityError:  # another request was first
-        known = session.scalar(same)
-        if known is None:
-            raise Busy from None
-        return known, False
+    kept = added(session, row, same)
+    if kept is not row:
+        return kept, False
     session.add(WeightsContentRow(tenant_id=tenant_id, weights_id=row.id, content=content))
     session.flush()
     return row, True
