@@ -14,6 +14,17 @@ from backpropd.spec.limits import LIMITS
 from backpropd.spec.names import FileFormat, MissingRule, ScalingName, Task
 
 Column = Annotated[Text, Field(min_length=1)]
+InputScaling = Annotated[
+    ScalingName,
+    Field(description="Of the inputs that are numbers, fitted on the training rows alone."),
+]
+TargetScaling = Annotated[
+    ScalingName,
+    Field(
+        description="Of the targets in regression, fitted on the training rows alone; predictions "
+        "are given in the targets' own units."
+    ),
+]
 
 
 class InlineDatasetSpec(Spec):
@@ -23,15 +34,8 @@ class InlineDatasetSpec(Spec):
     inputs: Matrix = Field(description="One row a sample.")
     targets: Matrix = Field(description="One row a sample, in the same order.")
     task: Task | None = Field(default=None, description="Guessed from the targets where absent.")
-    scaling: ScalingName = Field(
-        default="none",
-        description="Of the inputs that are numbers, fitted on the training rows alone.",
-    )
-    target_scaling: ScalingName = Field(
-        default="none",
-        description="Of the targets in regression, fitted on the training rows alone; predictions "
-        "are given in the targets' own units.",
-    )
+    scaling: InputScaling = "none"
+    target_scaling: TargetScaling = "none"
     groups: tuple[Text, ...] | None = Field(
         default=None,
         min_length=1,
@@ -85,15 +89,8 @@ class UploadSpec(Spec):
         min_length=2,
         description="The classes in the order of the outputs; default: sorted.",
     )
-    scaling: ScalingName = Field(
-        default="none",
-        description="Of the inputs that are numbers, fitted on the training rows alone.",
-    )
-    target_scaling: ScalingName = Field(
-        default="none",
-        description="Of the targets in regression, fitted on the training rows alone; predictions "
-        "are given in the targets' own units.",
-    )
+    scaling: InputScaling = "none"
+    target_scaling: TargetScaling = "none"
     missing: MissingRule = Field(
         default="refuse",
         description="What becomes of missing values. drop: the row is left out; mean, median, "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,24 +15,7 @@ from backpropd.store.backup import Occupied, Unsound, back_up, restore
 from backpropd.store.database import Database
 from backpropd.store.lifecycle import JobStatus
 from backpropd.store.tables import LOCAL_TENANT, Base
-from tests.databases import KINDS, Postgres
 from tests.jobs import claim, find, iris_job, mazur_job, run, submit
-
-
-@pytest.fixture(params=KINDS)
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """A database without any table, to restore into."""
-    if request.param == "sqlite":
-        database = Database(f"sqlite:///{tmp_path / 'restored.sqlite'}")
-        yield database
-        database.dispose()
-        return
-    server: Postgres = request.getfixturevalue("postgres")
-    name = server.create()
-    database = Database(server.url(name))
-    yield database
-    database.dispose()
-    server.drop(name)
 
 
 def everything(database: Database) -> dict[str, list[dict[str, Any]]]:

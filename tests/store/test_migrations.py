@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from alembic import command
@@ -16,23 +14,7 @@ from sqlalchemy import inspect
 from backpropd.store.database import Database
 from backpropd.store.migrate import WrongSchema, check_schema, config, upgrade
 from backpropd.store.tables import Base
-from tests.databases import KINDS, Postgres, migrated
-
-
-@pytest.fixture(params=KINDS)
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """A database without any table."""
-    if request.param == "sqlite":
-        database = Database(f"sqlite:///{tmp_path / 'empty.sqlite'}")
-        yield database
-        database.dispose()
-        return
-    server: Postgres = request.getfixturevalue("postgres")
-    name = server.create()
-    database = Database(server.url(name))
-    yield database
-    database.dispose()
-    server.drop(name)
+from tests.databases import migrated
 
 
 def downgrade(database: Database) -> None:

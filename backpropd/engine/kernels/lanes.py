@@ -14,6 +14,7 @@ import numpy as np
 
 from backpropd.engine.arrays import Array
 from backpropd.engine.kernels.course import bits_of, state_of
+from backpropd.engine.kernels.packing import zeros
 from backpropd.engine.kernels.traced import Traced
 from backpropd.engine.many import Member
 from backpropd.engine.metrics import Tally
@@ -22,7 +23,6 @@ from backpropd.engine.order import epoch_order
 from backpropd.engine.state import generator
 from backpropd.engine.training import Data, Training
 
-VECTOR_BYTES = 64  # of a vector of all lanes
 ROWS = 4  # samples that are fetched, or multiplied, at a time
 BEST_COLUMNS = {"loss": 1, "val_loss": 2}  # whose best epoch the kernel itself keeps
 
@@ -102,17 +102,9 @@ class Shape:
         return self.layers.tobytes() + self.sources.tobytes() + self.windows.tobytes()
 
 
-def room(size: int, dtype: Any) -> Array:
-    """Zeros (size,) that begin where a vector may: one that lies across two lines takes twice."""
-    spare = VECTOR_BYTES // np.dtype(dtype).itemsize
-    whole = np.zeros(size + spare, dtype)
-    begin = -whole.ctypes.data % VECTOR_BYTES // whole.itemsize
-    return whole[begin : begin + size]
-
-
 def side_by_side(vectors: Sequence[Array], lanes: int) -> Array:
     """Vectors (P,), one to a lane; what is left over holds the first one again."""
-    flat = room(len(vectors[0]) * lanes, vectors[0].dtype)
+    flat = zeros(len(vectors[0]) * lanes, vectors[0].dtype)
     beside = flat.reshape(-1, lanes)
     for lane, vector in enumerate(vectors):
         beside[:, lane] = vector
@@ -162,7 +154,7 @@ class Lanes:
 
         self.p = beside([each.settings or [0.0] for each in traces])
         self.q = beside([each.plain or [0.0] for each in traces], np.float64)
-        self.c = room((traces[0].moments + 1) * seats, dtype)
+        self.c = zeros((traces[0].moments + 1) * seats, dtype)
         penalties = [each.penalty for each in networks]
         self.l1 = beside([[0.0] if each is None else each.l1 for each in penalties])
         self.l2 = beside([[0.0] if each is None else each.l2 for each in penalties])
@@ -181,23 +173,23 @@ class Lanes:
         self.VX, self.VT = flat(data.validation_inputs), flat(data.validation_targets)
         self.weights = flat(data.weights)
         rows = max(ROWS, self.batch_size)
-        self.z, self.y, self.d = (room(rows * width, dtype) for _ in range(3))
-        self.kept, self.o = room(seats, dtype), self.y
+        self.z, self.y, self.d = (zeros(rows * width, dtype) for _ in range(3))
+        self.kept, self.o = zeros(seats, dtype), self.y
         if self.drop_rates.any():
-            self.kept, self.o = (room(rows * width, dtype) for _ in range(2))
+            self.kept, self.o = (zeros(rows * width, dtype) for _ in range(2))
             self.kept[:] = 1
-        self.t = room(rows * outputs * seats, dtype)
-        self.counts = room(rows * seats, dtype)
-        self.scratch = room(16 * self.shape.widest * seats, dtype)
-        self.gradient = room(self.network.parameter_count * seats, dtype)
+        self.t = zeros(rows * outputs * seats, dtype)
+        self.counts = zeros(rows * seats, dtype)
+        self.scratch = zeros(16 * self.shape.widest * seats, dtype)
+        self.gradient = zeros(self.network.parameter_count * seats, dtype)
         keeps = bool(self.tallies[0].metrics)
-        self.outputs = room((self.samples if keeps else 1) * outputs * seats, dtype)
-        self.val_outputs = room((len(self.VT) if keeps else 1) * seats, dtype)
+        self.outputs = zeros((self.samples if keeps else 1) * outputs * seats, dtype)
+        self.val_outputs = zeros((len(self.VT) if keeps else 1) * seats, dtype)
         self.control = np.zeros(8, np.int64)
         self.control[KEEPS_BEST] = best_of(self.all[0].training)
         self.control[WIDTH_OF_ALL] = width
         self.steps = np.zeros((2, seats), np.int64)
-        self.reals = room(4 * seats, np.float64).reshape(4, seats)
+        self.reals = zeros(4 * seats, np.float64).reshape(4, seats)
         self.reals[:] = math.nan
 
     def _take_states(self) -> None:
@@ -208,7 +200,7 @@ class Lanes:
             side_by_side(list(each), seats)
             for each in zip(*(each.slots for each in states), strict=True)
         ]
-        self.slots = room(max(len(slots), 1) * self.theta.size, self.dtype)
+        self.slots = zeros(max(len(slots), 1) * self.theta.size, self.dtype)
         for k, slot in enumerate(slots):
             self.slots[k * slot.size : (k + 1) * slot.size] = slot
         self.start = side_by_side([each.epoch_theta for each in states], seats)
